@@ -1,0 +1,43 @@
+# make run · make test · make lint · make bench: nothing else to remember.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: run test lint bench clean
+.DEFAULT_GOAL := run
+
+run: $(VENV)/.run ## install what running needs, then serve on http://127.0.0.1:8000 (PORT=…)
+	@exec $(BIN)/python manage.py serve --demo
+
+test: $(VENV)/.dev ## install what tests need, then run all of them
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+lint: $(VENV)/.dev ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy replayproject sessions_app streaming
+
+bench: $(VENV)/.dev ## measure; results as a table and as JSON (ARGS="codec viewers" for some)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "replayproject needs Python 3.11 or later: $$($(PYTHON) --version). Try make PYTHON=python3.11"; exit 1; }
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.python requirements.txt constraints.txt
+	@echo "installing what running needs"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.txt requirements-import.txt
+	@echo "installing what tests need"
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+clean: ## remove the virtual environment and the caches, not the data
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,25 @@
+"""The ASGI application: HTTP to Django, WebSockets to the streaming room."""
+
+from __future__ import annotations
+
+import os
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "replayproject.settings")
+django_application = get_asgi_application()
+
+# These need Django's app registry.
+from streaming.routing import websocket_urlpatterns  # noqa: E402
+
+from .lifespan import lifespan  # noqa: E402
+
+application = ProtocolTypeRouter(
+    {
+        "http": django_application,
+        "lifespan": lifespan,
+        "websocket": AuthMiddlewareStack(URLRouter(websocket_urlpatterns)),
+    }
+)

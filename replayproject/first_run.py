@@ -1,0 +1,39 @@
+"""What a service needs before its first viewer: tables, an admin login, something to watch."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from sessions_app.jobs import fail_interrupted
+from sessions_app.models import Session
+
+Say = Callable[[str], None]
+ADMIN_NAME = "admin"
+DEMO_SLUG = "demo"
+
+
+def prepare(say: Say, *, with_demo: bool) -> None:
+    """Bring the database up to date, make the admin if no superuser exists, and the demo race if
+    it is wanted and missing. Quick when there is nothing to do."""
+    settings.RECORDINGS_DIR.mkdir(parents=True, exist_ok=True)
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        say("database     preparing tables")
+        call_command("migrate", verbosity=0, interactive=False)
+    if interrupted := fail_interrupted():
+        say(f"imports      {interrupted} had been cut off by a stop and failed")
+    users = get_user_model().objects
+    if not users.filter(is_superuser=True).exists():
+        password = secrets.token_urlsafe(12)
+        users.create_superuser(ADMIN_NAME, password=password)
+        say(f"admin login  {ADMIN_NAME} / {password}  (shown once; change it in the admin)")
+    if with_demo and not Session.objects.filter(slug=DEMO_SLUG).exists():
+        say("demo race    simulating, some seconds")
+        call_command("demo", slug=DEMO_SLUG)

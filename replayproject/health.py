@@ -1,0 +1,31 @@
+"""Is the process alive, and may it be sent viewers?"""
+
+from __future__ import annotations
+
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, JsonResponse
+
+_draining = False
+
+
+def start_draining() -> None:
+    """From now on `/readyz` answers 503, so that a load balancer sends no new viewers."""
+    global _draining
+    _draining = True
+
+
+async def livez(_request: HttpRequest) -> JsonResponse:
+    """200 as long as the event loop answers."""
+    return JsonResponse({"status": "alive"})
+
+
+def readyz(request: HttpRequest) -> JsonResponse:
+    """200 if the database answers and the process is not ending, else 503 with the reason."""
+    if _draining:
+        return JsonResponse({"status": "draining"}, status=503)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        return JsonResponse({"status": "database", "message": str(error)}, status=503)
+    return JsonResponse({"status": "ready"})

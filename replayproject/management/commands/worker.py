@@ -1,0 +1,38 @@
+"""`manage.py worker`: one worker process, started by `serve` on a socket that it inherits."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from replayproject import health
+from replayproject.asgi import application
+from streaming.callbacks.registry import get_registry
+from streaming.drain import drain
+from streaming.server import run_server
+
+
+class Command(BaseCommand):
+    help = "Runs one worker on an inherited socket. `serve` starts these; you need not."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--socket", type=int, required=True, help="listening descriptor")
+        parser.add_argument("--ready", type=int, required=True, help="pipe to report on")
+
+    def handle(self, *, socket: int, ready: int, **options: Any) -> None:
+        def listening(_port: int) -> None:
+            # The reactor says so just before its event loop runs.
+            asyncio.get_event_loop().call_soon(get_registry().start)
+            os.write(ready, b"1")
+            os.close(ready)
+
+        async def end() -> None:
+            health.start_draining()
+            await drain()
+            await get_registry().stop()
+
+        run_server(application, socket_fd=socket, on_listening=listening, drain=end)

@@ -1,0 +1,1 @@
+"""What was recorded: models, recording files, importers, standings, REST, admin."""

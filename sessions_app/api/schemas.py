@@ -1,0 +1,287 @@
+"""The bodies of the REST API."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from ninja import Schema
+from pydantic import ConfigDict, Field
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+Point = tuple[float, float]
+
+
+class SessionOut(Schema):
+    """One session, as in the list."""
+
+    slug: str
+    title: str
+    kind: str = Field(description="race, qualifying, practice, sprint, play, regatta, flight…")
+    state: Literal["pending", "importing", "ready", "failed", "live"]
+    access: Literal["public", "login", "staff"]
+    loading: bool = Field(description="Whether the frames are still to come.")
+    progress: Percent
+    message: str = Field(description="What the import is doing, or why it failed.")
+    year: int | None
+    round: int | None
+    start_time: datetime | None = Field(description="Of frame 0.")
+    duration: float = Field(description="Seconds.")
+    frame_rate: float
+    frame_count: int
+    version: str = Field(description="Of the recording; empty until there is one.")
+    entity_count: int
+
+
+class SessionPage(Schema):
+    """One page of sessions."""
+
+    items: list[SessionOut]
+    count: int = Field(description="Sessions on all pages.")
+    page: int
+    pages: int
+    page_size: int
+
+
+class FieldOut(Schema):
+    """One recorded field: quantity = sample * scale."""
+
+    name: str
+    unit: str
+    scale: float
+    kind: Literal["cubic", "linear", "angle", "held"]
+    scope: Literal["entity", "session"]
+    labels: list[str] = Field(default=[], description="Names of the values 0, 1, 2… if it has any.")
+
+
+class RecordingSchemaOut(Schema):
+    """What each frame holds, in the order in which segments carry it."""
+
+    fields: list[FieldOut]
+    entities: list[str]
+    frame_rate: float
+    segment_frames: int
+
+
+class EntityOut(Schema):
+    """Who or what moves."""
+
+    index: int
+    code: str
+    name: str
+    number: str
+    team: str
+    colour: str = Field(description='"#rrggbb" or empty.')
+    kind: str
+    attributes: dict[str, Any]
+
+
+class JobOut(Schema):
+    """The latest import of a session."""
+
+    state: Literal["queued", "running", "done", "failed"]
+    importer: str
+    progress: Percent
+    message: str
+    error: str
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class SessionLinks(Schema):
+    """Where the rest is. Versioned addresses never change their content."""
+
+    page: str
+    socket: str
+    geometry: str
+    events: str
+    laps: str
+    standings: str
+    frames: str
+    segments: str | None = Field(description="Prefix of /<stride>/<index>.")
+    recording: str | None
+
+
+class SessionDetail(SessionOut):
+    """Everything about one session but its geometry, events, laps and frames."""
+
+    metadata: dict[str, Any]
+    # "schema" itself is a method of pydantic's models.
+    frame_schema: RecordingSchemaOut | None = Field(alias="schema")
+    entities: list[EntityOut]
+    job: JobOut | None
+    links: SessionLinks
+
+
+class CornerOut(Schema):
+    """A numbered corner."""
+
+    label: str
+    x: float
+    y: float
+    angle: float
+    fraction: float | None
+
+
+class BoundsOut(Schema):
+    """The smallest rectangle that holds everything."""
+
+    x_min: float
+    y_min: float
+    x_max: float
+    y_max: float
+
+
+class GeometryOut(Schema):
+    """The ground of a session, in the unit of the fields x and y."""
+
+    kind: str
+    unit: str
+    bounds: BoundsOut
+    rotation: float = Field(description="Degrees counter-clockwise, as broadcast.")
+    length: float | None = Field(description="Of a lap, in metres.")
+    centre_line: list[Point]
+    inner_edge: list[Point]
+    outer_edge: list[Point]
+    pit_lane: list[Point]
+    lines: list[list[Point]]
+    sectors: list[float] = Field(description="Fractions of the lap where sector 2, 3… begin.")
+    marshal_sectors: list[float] = Field(
+        description="Fractions where marshal sector 1, 2… begin, which events count by; the last "
+        "one ends where the first begins."
+    )
+    drs_zones: list[Point] = Field(description="(from, to) as fractions of the lap.")
+    corners: list[CornerOut]
+    origin: Point | None = Field(description="(latitude, longitude) of (0, 0).")
+
+
+class EventOut(Schema):
+    """Something that happened. time: seconds from the start."""
+
+    frame: int
+    time: float
+    kind: str
+    message: str
+    entity: str
+    value: str
+    lap: int | None
+    sector: int | None
+
+
+class EventsOut(Schema):
+    """What happened, in order."""
+
+    events: list[EventOut]
+
+
+class LapOut(Schema):
+    """One lap; times in seconds, end_frame exclusive."""
+
+    entity: str
+    number: int
+    start_frame: int | None
+    end_frame: int | None
+    duration: float | None
+    sector1: float | None
+    sector2: float | None
+    sector3: float | None
+    position: int | None
+    pit_in: bool
+    pit_out: bool
+
+
+class StintOut(Schema):
+    """Laps on one set of tyres; both ends inclusive."""
+
+    entity: str
+    number: int
+    lap_start: int
+    lap_end: int
+    compound: str
+    tyre_age_at_start: int | None
+
+
+class LapsOut(Schema):
+    """Laps by entity and number, and stints."""
+
+    laps: list[LapOut]
+    stints: list[StintOut]
+
+
+class StandingOut(Schema):
+    """One entity's place. gaps and lap times in seconds; what a recording lacks is null."""
+
+    entity: str
+    position: int | None
+    status: str | None
+    lap: int | None
+    progress: float | None
+    gap_to_leader: float | None
+    interval: float | None
+    tyre: str | None
+    tyre_age: int | None
+    pit_stops: int | None
+    last_lap_time: float | None
+    best_lap_time: float | None
+
+
+class StandingsOut(Schema):
+    """The order at one frame, first first."""
+
+    frame: int
+    time: float
+    standings: list[StandingOut]
+
+
+class TelemetryOut(Schema):
+    """One lap over distance. Every list is as long as `distance`."""
+
+    entity: str
+    lap: int
+    duration: float | None
+    sectors: list[float | None]
+    measured_by: Literal["progress", "speed", "path"] = Field(
+        description="What distance was made from: the place on the centre line, or a sum."
+    )
+    length: float = Field(description="Metres driven.")
+    distance: list[float] = Field(description="Metres from the lap's start, multiples of step.")
+    time: list[float] = Field(description="Seconds since the lap's start.")
+    channels: dict[str, list[float | None]] = Field(description="Field name to values in its unit.")
+    units: dict[str, str]
+
+
+class NamedImport(Schema):
+    """Import from a source that the operator named in the setting IMPORT_SOURCES."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=200,
+            description="A name in IMPORT_SOURCES, or name/entry for something in that folder.",
+        ),
+    ]
+    slug: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,79}$")] | None = None
+    refresh: bool = False
+
+
+class FastF1Import(Schema):
+    """Import a Formula 1 session by its place in the calendar, through FastF1."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    year: Annotated[int, Field(ge=1950, le=2100)]
+    round_num: Annotated[int, Field(ge=1, le=40)]
+    session_type: Literal["R", "Q", "S", "SQ", "SS", "FP1", "FP2", "FP3"] = "R"
+    refresh: bool = False
+
+
+class ImportOut(Schema):
+    """Answered at once; progress is in the session and on its socket."""
+
+    session_id: str = Field(description="The slug.")
+    state: Literal["pending", "importing", "ready", "failed", "live"]
+    loading: bool
+    job_id: int | None = Field(description="The import that this request started, if it did.")

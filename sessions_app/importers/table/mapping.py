@@ -1,0 +1,242 @@
+"""The mapping file of the table importer: what the columns of a table mean. Described in
+docs/importing.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ...recording import FieldKind
+from ...recording.errors import InvalidColumns
+from ...recording.fields import Field
+from ..result import ImportSourceError
+
+TIME_UNITS: Mapping[str, float] = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0}
+"""Seconds in each unit that a column of numbers may count."""
+
+_KEYS = (
+    "title",
+    "kind",
+    "time",
+    "entity",
+    "fields",
+    "rate",
+    "max_gap",
+    "delimiter",
+    "geometry",
+    "events",
+)
+_GEOMETRY_KINDS = ("field", "map", "circuit")
+
+
+@dataclass(frozen=True, slots=True)
+class FieldMapping:
+    """A recorded field and the column that its values come from."""
+
+    field: Field
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class GeometryMapping:
+    """The ground. bounds: (x_min, y_min, x_max, y_max) or None for the extent of the data;
+    lines: of (x, y); latitude, longitude: columns that x and y are projected from, or ""."""
+
+    kind: str
+    unit: str = ""
+    bounds: tuple[float, float, float, float] | None = None
+    lines: Sequence[Sequence[tuple[float, float]]] = ()
+    latitude: str = ""
+    longitude: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TableMapping:
+    """A whole mapping. time_unit: seconds per step of a numeric time column, None if it holds ISO
+    times; rate: frames a second, None for the source's own; max_gap: seconds."""
+
+    path: Path
+    time: str
+    time_unit: float | None
+    entity: str
+    attributes: Mapping[str, str]
+    fields: Sequence[FieldMapping]
+    title: str = ""
+    kind: str = "other"
+    rate: float | None = None
+    max_gap: float = 2.0
+    delimiter: str | None = None
+    events: str = ""
+    geometry: GeometryMapping | None = field(default=None)
+
+
+_ATTRIBUTES = ("name", "number", "team", "colour", "kind")
+
+
+def read_mapping(path: Path) -> TableMapping:
+    """Raises: ImportSourceError naming the file, the key and what was expected there."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ImportSourceError(f"{error.strerror}: expected a mapping file", file=path) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = " ".join(str(error).split())
+        raise ImportSourceError(f"{text}: expected YAML", file=path) from error
+    keys = _Keys(path, data, "")
+    keys.only(_KEYS)
+    geometry = _geometry(keys.child("geometry")) if "geometry" in keys else None
+    time, time_unit = _time(keys)
+    entity = keys.child_or_text("entity", "column")
+    entity.only(("column", *_ATTRIBUTES))
+    return TableMapping(
+        path=path,
+        time=time,
+        time_unit=time_unit,
+        entity=entity.text("column"),
+        attributes={name: entity.text(name) for name in _ATTRIBUTES if name in entity},
+        fields=_fields(keys, geometry),
+        title=keys.text("title", ""),
+        kind=keys.text("kind", "other"),
+        rate=keys.positive("rate", None),
+        max_gap=keys.positive("max_gap", 2.0) or 2.0,
+        delimiter=keys.text("delimiter", "") or None,
+        events=keys.text("events", ""),
+        geometry=geometry,
+    )
+
+
+class _Keys:
+    """A mapping of the file, which knows its place in it for error messages."""
+
+    def __init__(self, path: Path, data: Any, place: str) -> None:
+        self.path, self.place = path, place
+        if not isinstance(data, dict):
+            raise self.wrong("", f"{data!r} found: expected keys and values")
+        self.data: dict[str, Any] = data
+
+    def wrong(self, key: str, problem: str) -> ImportSourceError:
+        place = ".".join(part for part in (self.place, key) if part)
+        where = f"key {place}: " if place else ""
+        return ImportSourceError(f"{where}{problem}", file=self.path)
+
+    def __contains__(self, key: str) -> bool:
+        return self.data.get(key) is not None
+
+    def only(self, known: Sequence[str]) -> None:
+        for key in self.data:
+            if key not in known:
+                raise self.wrong(str(key), f"unknown: expected one of {', '.join(known)}")
+
+    def text(self, key: str, default: str | None = None) -> str:
+        value = self.data.get(key, default)
+        if value is None:
+            raise self.wrong(key, "missing: expected a text")
+        if isinstance(value, dict | list):
+            raise self.wrong(key, f"{value!r} found: expected a text")
+        return str(value)
+
+    def positive(self, key: str, default: float | None) -> float | None:
+        value = self.data.get(key, default)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1e6:
+            raise self.wrong(key, f"{value!r} found: expected a number above 0")
+        return float(value)
+
+    def numbers(self, key: str, value: Any, count: int) -> tuple[float, ...]:
+        good = isinstance(value, list) and len(value) == count
+        if not good or any(isinstance(v, bool) or not isinstance(v, int | float) for v in value):
+            raise self.wrong(key, f"{value!r} found: expected {count} numbers")
+        return tuple(float(v) for v in value)
+
+    def child(self, key: str) -> _Keys:
+        if key not in self:
+            raise self.wrong(key, "missing: expected keys and values")
+        return _Keys(self.path, self.data[key], ".".join(p for p in (self.place, key) if p))
+
+    def child_or_text(self, key: str, short: str) -> _Keys:
+        """`key: name` is short for `key: {short: name}`."""
+        if isinstance(self.data.get(key), str | int):
+            place = ".".join(p for p in (self.place, key) if p)
+            return _Keys(self.path, {short: self.data[key]}, place)
+        return self.child(key)
+
+
+def _time(keys: _Keys) -> tuple[str, float | None]:
+    time = keys.child_or_text("time", "column")
+    time.only(("column", "unit", "rate"))
+    if "unit" in time and "rate" in time:
+        raise time.wrong("rate", "expected a unit or a rate, not both")
+    if "rate" in time:
+        rate = time.positive("rate", None)
+        return time.text("column"), None if rate is None else 1.0 / rate
+    if "unit" not in time:
+        return time.text("column"), None
+    unit = time.text("unit")
+    if unit not in TIME_UNITS:
+        raise time.wrong("unit", f"{unit!r} found: expected one of {', '.join(TIME_UNITS)}")
+    return time.text("column"), TIME_UNITS[unit]
+
+
+def _fields(keys: _Keys, geometry: GeometryMapping | None) -> list[FieldMapping]:
+    if geometry is not None and geometry.latitude:
+        metre = geometry.unit or "m"
+        found = [FieldMapping(Field(n, metre, 0.1, FieldKind.CUBIC), "") for n in ("x", "y")]
+        if "fields" not in keys:
+            return found
+    else:
+        found = []
+    fields = keys.child("fields")
+    for name in fields.data:
+        own = fields.child_or_text(name, "column")
+        own.only(("column", "unit", "scale", "kind"))
+        if any(f.field.name == name for f in found):
+            raise fields.wrong(name, "comes from latitude and longitude: expected another name")
+        place = name in ("x", "y")
+        kind = own.text("kind", "cubic" if place else "linear")
+        if kind not in list(FieldKind):
+            raise own.wrong("kind", f"{kind!r} found: expected one of {', '.join(FieldKind)}")
+        scale = own.positive("scale", 0.01 if place else 0.1) or 1.0
+        try:
+            made = Field(str(name), own.text("unit", ""), scale, FieldKind(kind))
+        except InvalidColumns as error:
+            raise fields.wrong(str(name), str(error)) from error
+        found.append(FieldMapping(made, own.text("column")))
+    names = [f.field.name for f in found]
+    for name in ("x", "y"):
+        if name not in names:
+            raise keys.wrong(f"fields.{name}", "missing: expected the column of a position")
+    return found
+
+
+def _geometry(keys: _Keys) -> GeometryMapping:
+    keys.only(("kind", "unit", "bounds", "lines", "latitude", "longitude"))
+    kind = keys.text("kind", "map" if "latitude" in keys else "field")
+    if kind not in _GEOMETRY_KINDS:
+        raise keys.wrong("kind", f"{kind!r} found: expected one of {', '.join(_GEOMETRY_KINDS)}")
+    if ("latitude" in keys) != ("longitude" in keys):
+        raise keys.wrong("", "expected latitude and longitude, or neither")
+    bounds = None
+    if "bounds" in keys:
+        x0, y0, x1, y1 = keys.numbers("bounds", keys.data["bounds"], 4)
+        if not (x0 < x1 and y0 < y1):
+            raise keys.wrong("bounds", "expected x_min, y_min, x_max, y_max, in this order")
+        bounds = (x0, y0, x1, y1)
+    lines = []
+    for line in keys.data.get("lines") or ():
+        if not isinstance(line, list) or len(line) < 2:
+            raise keys.wrong("lines", f"{line!r} found: expected lists of at least two points")
+        points = [keys.numbers("lines", point, 2) for point in line]
+        lines.append([(x, y) for x, y in points])
+    return GeometryMapping(
+        kind=kind,
+        unit=keys.text("unit", ""),
+        bounds=bounds,
+        lines=lines,
+        latitude=keys.text("latitude", ""),
+        longitude=keys.text("longitude", ""),
+    )

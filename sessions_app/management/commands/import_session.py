@@ -1,0 +1,112 @@
+"""`manage.py import_session openf1 FOLDER --slug austria-2024`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from sessions_app.importers.options import ImportOptions
+from sessions_app.importers.result import ImportSourceError
+from sessions_app.models import Session
+from sessions_app.recording import RecordingError
+from sessions_app.storing import SlugTaken, store_result
+
+try:
+    from sessions_app.importers.registry import IMPORTERS, run_importer
+except ModuleNotFoundError as error:
+    # What only imports need is not installed with the service.
+    if error.name != "pyarrow":
+        raise
+    IMPORTERS = {}
+
+_READING = 0.85
+"""Share of the whole time that reading takes; storing takes the rest."""
+
+
+class Command(BaseCommand):
+    help = "Import a recording of others as a session, whole or not at all."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        about = "; ".join(f"{i.name}: {i.description}" for i in IMPORTERS.values())
+        parser.add_argument("importer", choices=sorted(IMPORTERS) or None, help=about)
+        parser.add_argument("source", type=Path, help="file or folder")
+        parser.add_argument("--slug", required=True, help="the session's name in addresses")
+        parser.add_argument("--title", default="", help="instead of the one from the source")
+        parser.add_argument("--replace", action="store_true", help="take the place of that slug")
+        parser.add_argument("--access", choices=Session.Access.values, help="who may watch")
+        parser.add_argument("--mapping", type=Path, help="table: what the columns mean (YAML)")
+        parser.add_argument("--geometry", type=Path, help="openf1: an outline, or a folder of them")
+        parser.add_argument("--lead", type=float, default=60.0, help="seconds before the start")
+        parser.add_argument(
+            "--tail", type=float, default=60.0, help="seconds after the last finish"
+        )
+        parser.add_argument("--rate", type=float, help="frames a second instead of the usual")
+        parser.add_argument("--year", type=int)
+        parser.add_argument("--round", type=int)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not IMPORTERS:
+            raise CommandError("pyarrow is missing: pip install -r requirements-import.txt")
+        slug: str = options["slug"]
+        for name in ("lead", "tail"):
+            if options[name] < 0:
+                raise CommandError(f"--{name} {options[name]:g}: expected 0 or more seconds")
+        if options["rate"] is not None and not 0 < options["rate"] <= 1000:
+            raise CommandError(f"--rate {options['rate']:g}: expected more than 0, at most 1000")
+        there = Session.objects.filter(slug=slug).first()
+        if there is not None and there.state == Session.State.FAILED:
+            # Nothing of a failed import is worth keeping.
+            options["replace"] = True
+        elif there is not None and not there.loading and not options["replace"]:
+            raise CommandError(
+                f"session {slug!r} is there already: choose another --slug, or --replace it"
+            )
+        try:
+            session = self._import(slug, options)
+        except ValidationError as error:
+            raise CommandError(f"--slug {slug}: {' '.join(error.messages)}") from error
+        except (ImportSourceError, SlugTaken, RecordingError, OSError) as error:
+            raise CommandError(" ".join(str(error).split())) from error
+        self.stdout.write(
+            f"{session.slug}: {session.title}, {session.frame_count} frames at "
+            f"{session.frame_rate:g} Hz, version {session.version}"
+        )
+
+    def _import(self, slug: str, options: dict[str, Any]) -> Session:
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+        console = Console(stderr=True)
+        with Bar(*columns, TimeElapsedColumn(), console=console) as bar:
+            task = bar.add_task("reading", total=1.0)
+
+            def show(share: float, offset: float, fraction: float, message: str) -> None:
+                bar.update(task, completed=offset + share * fraction, description=message)
+
+            result = run_importer(
+                options["importer"],
+                options["source"],
+                ImportOptions(
+                    title=options["title"],
+                    geometry=options["geometry"],
+                    mapping=options["mapping"],
+                    lead=options["lead"],
+                    tail=options["tail"],
+                    frame_rate=options["rate"],
+                    year=options["year"],
+                    round=options["round"],
+                ),
+                lambda fraction, message: show(_READING, 0.0, fraction, message),
+            )
+            return store_result(
+                result,
+                slug=slug,
+                replace=options["replace"],
+                access=options["access"],
+                progress=lambda fraction, message: show(1 - _READING, _READING, fraction, message),
+            )

@@ -1,0 +1,26 @@
+"""Recorded frames: fields, columns, segments and the recording file.
+
+Knows neither Django nor asyncio nor sockets. The specification is docs/recording-format.md.
+"""
+
+from .columns import Columns
+from .errors import CorruptRecording, InvalidColumns, RecordingError, TruncatedRecording
+from .fields import MISSING, Field, FieldKind, Schema, Scope
+from .segment import SegmentHeader, decode_segment, encode_segment, encode_segments
+
+__all__ = [
+    "MISSING",
+    "Columns",
+    "CorruptRecording",
+    "Field",
+    "FieldKind",
+    "InvalidColumns",
+    "RecordingError",
+    "Schema",
+    "Scope",
+    "SegmentHeader",
+    "TruncatedRecording",
+    "decode_segment",
+    "encode_segment",
+    "encode_segments",
+]

@@ -1,0 +1,350 @@
+"""The recording file: one MCAP file per recording, one uncompressed chunk per segment.
+
+Specification: docs/recording-format.md. Reading needs the summary at the file's end once; after
+that a segment is a slice of an mmap, its checksum checked the first time it is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from mcap.exceptions import McapError
+from mcap.reader import SeekingReader
+from mcap.stream_reader import CRCValidationError
+from mcap.writer import CompressionType, Writer
+
+from .columns import Columns, concatenate
+from .errors import CorruptRecording, InvalidColumns, RecordingError, TruncatedRecording
+from .fields import Schema
+from .segment import decode_segment, deflate, pack_segments
+
+PROFILE = "replay.recording.v1"
+TOPIC = "segments"
+MESSAGE_ENCODING = "replay.segment.v1"
+RECORDING_METADATA = "recording"
+VERSION_METADATA = "version"
+VERSION_DIGITS = 16
+"""Hex digits of SHA-256 kept as the version: 64 bits name at most thousands of recordings."""
+
+MAGIC = b"\x89MCAP0\r\n"
+_CHUNK_HEAD = struct.Struct("<BQQQQII")  # opcode, length, start, end, size, crc, len(compression)
+_RECORD_HEAD = struct.Struct("<BQ")
+_MESSAGE_HEAD = 2 + 4 + 8 + 8
+_OPCODE_FOOTER = 0x02
+_OPCODE_MESSAGE = 0x05
+_FOOTER = struct.Struct("<BQQQI")  # opcode, length, summary, summary offsets, crc
+_SEAL = "crc32"
+_NANOSECONDS = 1_000_000_000
+
+Progress = Callable[[float], None]
+"""Called with the fraction done, 0…1."""
+
+
+DAMAGE = (McapError, CRCValidationError, RecordingError, struct.error, ValueError, KeyError)
+"""What reading damaged bytes raises below us."""
+
+
+class RecordingWriter:
+    """Writes a recording segment by segment, to a temporary name until `commit`.
+
+    Use as a context manager: leaving it without `commit` removes what was written, so that no
+    half recording is ever seen under `path`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        schema: Schema,
+        *,
+        start_ns: int = 0,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        """path: final name; start_ns: Unix time of frame 0 in ns; metadata: JSON-able, kept in the
+        file (title, entities, geometry), so that the file alone can be imported again."""
+        self.path = path
+        self.partial_path = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        self.schema = schema
+        self.frame_count = 0
+        self._start_ns = start_ns
+        self._hash = hashlib.sha256()
+        self._segments = 0
+        self._committed = False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._stream: IO[bytes] = self.partial_path.open("wb")
+        self._writer = Writer(
+            self._stream, chunk_size=0, compression=CompressionType.NONE, enable_crcs=True
+        )
+        self._writer.start(profile=PROFILE, library="replayproject")
+        schema_json = json.dumps(schema.as_dict(), sort_keys=True)
+        self._hash.update(schema_json.encode())
+        self._writer.add_metadata(
+            RECORDING_METADATA,
+            _sealed(
+                {
+                    "schema": schema_json,
+                    "start_ns": str(start_ns),
+                    "metadata": json.dumps(dict(metadata or {}), sort_keys=True),
+                }
+            ),
+        )
+        schema_id = self._writer.register_schema(PROFILE, "jsonschema", schema_json.encode())
+        self._channel = self._writer.register_channel(TOPIC, MESSAGE_ENCODING, schema_id)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self._committed:
+            self.abandon()
+
+    def append(self, segment: bytes, frames: int) -> None:
+        """Add the next segment (deflated, stride 1); it is on its way to disk at once.
+
+        frames: samples in it; every segment but the last must have `schema.segment_frames`.
+        Raises: InvalidColumns if an earlier segment was short.
+        """
+        if self.frame_count != self._segments * self.schema.segment_frames:
+            raise InvalidColumns("only the last segment of a recording may be short")
+        time_ns = self._start_ns + round(self.frame_count * _NANOSECONDS / self.schema.frame_rate)
+        self._writer.add_message(
+            self._channel, time_ns, segment, publish_time=time_ns, sequence=self._segments
+        )
+        self._hash.update(segment)
+        self._segments += 1
+        self.frame_count += frames
+
+    def flush(self) -> None:
+        """Hand everything appended to the operating system: what a crash of ours cannot lose."""
+        self._stream.flush()
+
+    def commit(self) -> str:
+        """Finish, sync and rename to the final name. Returns: the version (16 hex digits)."""
+        version = self._hash.hexdigest()[:VERSION_DIGITS]
+        self._writer.add_metadata(
+            VERSION_METADATA,
+            _sealed({"version": version, "frame_count": str(self.frame_count)}),
+        )
+        self._writer.finish()  # type: ignore[no-untyped-call]
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self._stream.close()
+        self.partial_path.replace(self.path)
+        _sync_directory(self.path.parent)
+        self._committed = True
+        return version
+
+    def abandon(self) -> None:
+        """Remove what was written. Safe to call twice."""
+        self._stream.close()
+        self.partial_path.unlink(missing_ok=True)
+
+
+def _sealed(record: dict[str, str]) -> dict[str, str]:
+    """With a checksum of its own: MCAP protects chunks and the summary, but not metadata."""
+    return {**record, _SEAL: f"{zlib.crc32(json.dumps(record, sort_keys=True).encode()):08x}"}
+
+
+def unsealed(name: str, record: dict[str, str]) -> dict[str, str]:
+    """Inverse of `_sealed`. Raises: CorruptRecording if the checksum does not match."""
+    content = {key: value for key, value in record.items() if key != _SEAL}
+    if _sealed(content) != record:
+        raise CorruptRecording(f"metadata {name!r}: checksum does not match")
+    return content
+
+
+def _check_summary(data: mmap.mmap) -> None:
+    """The library's reader does not check the summary's checksum; its offsets are what we trust.
+
+    Raises: CorruptRecording.
+    """
+    footer = len(data) - len(MAGIC) - _FOOTER.size
+    opcode, length, start, _, crc = _FOOTER.unpack_from(data, footer)
+    if (opcode, length) != (_OPCODE_FOOTER, _FOOTER.size - _RECORD_HEAD.size) or start > footer:
+        raise CorruptRecording("no footer at the end")
+    if zlib.crc32(data[start : footer + _FOOTER.size - 4]) != crc:
+        raise CorruptRecording("summary: checksum does not match")
+
+
+def _sync_directory(folder: Path) -> None:
+    """Make the rename itself durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_recording(
+    path: Path,
+    columns: Columns,
+    *,
+    start_ns: int = 0,
+    metadata: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> str:
+    """Columns of a whole recording → the file at `path`, atomically. Returns: its version.
+
+    Deflating releases the interpreter lock, so one thread packs while others deflate.
+    Raises: InvalidColumns; OSError (nothing stays behind).
+    """
+    schema = columns.schema
+    total = columns.frame_count
+    workers = max(2, os.cpu_count() or 1)
+    with (
+        RecordingWriter(path, schema, start_ns=start_ns, metadata=metadata) as writer,
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        packed = pack_segments(columns, schema.segment_frames)
+        for batch in _batches(packed, 64 * workers):
+            for segment in pool.map(deflate, batch, chunksize=16):
+                writer.append(segment, min(schema.segment_frames, total - writer.frame_count))
+            if progress is not None:
+                progress(writer.frame_count / total)
+        return writer.commit()
+
+
+def _batches(items: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+class Recording:
+    """A recording file open for reading: any segment at once, from an mmap.
+
+    Thread-safe after opening. Close it, or use it as a context manager.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises: FileNotFoundError; TruncatedRecording; CorruptRecording."""
+        self.path = path
+        with path.open("rb") as stream:
+            if os.fstat(stream.fileno()).st_size < 2 * len(MAGIC):
+                raise TruncatedRecording(f"{path}: too short to be a recording")
+            self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        try:
+            self._open()
+        except BaseException:
+            self._map.close()
+            raise
+
+    def _open(self) -> None:
+        if self._map[: len(MAGIC)] != MAGIC:
+            raise CorruptRecording(f"{self.path}: not an MCAP file")
+        if self._map[-len(MAGIC) :] != MAGIC:
+            raise TruncatedRecording(
+                f"{self.path}: ends early (no closing magic); `recover_recording` can save the "
+                "whole segments before the break"
+            )
+        try:
+            _check_summary(self._map)
+            # The summary's readers only seek and read, which an mmap does.
+            reader = SeekingReader(self._map, validate_crcs=True)  # type: ignore[arg-type]
+            summary = reader.get_summary()
+            records = {m.name: m.metadata for m in reader.iter_metadata()}
+            if summary is None or not {RECORDING_METADATA, VERSION_METADATA} <= set(records):
+                raise CorruptRecording("an MCAP file, but not a recording of ours")
+            about = unsealed(RECORDING_METADATA, records[RECORDING_METADATA])
+            version = unsealed(VERSION_METADATA, records[VERSION_METADATA])
+            self.schema = Schema.from_dict(json.loads(about["schema"]))
+        except DAMAGE as error:
+            raise CorruptRecording(f"{self.path}: {error}") from error
+        self.start_ns = int(about["start_ns"])
+        self.metadata: dict[str, Any] = json.loads(about["metadata"])
+        self.version = version["version"]
+        self.frame_count = int(version["frame_count"])
+        self._offsets = [c.chunk_start_offset for c in summary.chunk_indexes if _has_message(c)]
+        expected = -(-self.frame_count // self.schema.segment_frames)
+        if len(self._offsets) != expected:
+            raise CorruptRecording(
+                f"{self.path}: {len(self._offsets)} segments: {expected} expected for "
+                f"{self.frame_count} frames"
+            )
+        self._checked = bytearray(len(self._offsets))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file. Segments already returned stay valid."""
+        self._map.close()
+
+    @property
+    def segment_count(self) -> int:
+        """Segments of stride 1."""
+        return len(self._offsets)
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.frame_count / self.schema.frame_rate
+
+    def segment(self, index: int) -> bytes:
+        """The deflated bytes of segment `index` (0 … segment_count - 1).
+
+        Raises: IndexError; CorruptRecording if its checksum fails.
+        """
+        if not 0 <= index < len(self._offsets):
+            raise IndexError(f"segment {index}: the recording has {len(self._offsets)}")
+        at = self._offsets[index]
+        try:
+            _, length, _, _, size, crc, name = _CHUNK_HEAD.unpack_from(self._map, at)
+            body = at + _CHUNK_HEAD.size + name + 8
+            if size > length or body + size > len(self._map):
+                raise CorruptRecording(f"{self.path}: segment {index} claims {size} bytes")
+            if not self._checked[index]:
+                with memoryview(self._map) as view, view[body : body + size] as records:
+                    if zlib.crc32(records) != crc:
+                        raise CorruptRecording(
+                            f"{self.path}: segment {index}, byte {body}: checksum does not match"
+                        )
+                self._checked[index] = 1
+            opcode, record = _RECORD_HEAD.unpack_from(self._map, body)
+            while opcode != _OPCODE_MESSAGE and body + record < len(self._map):
+                # The first chunk also declares the schema and the channel.
+                body += _RECORD_HEAD.size + record
+                size -= _RECORD_HEAD.size + record
+                opcode, record = _RECORD_HEAD.unpack_from(self._map, body)
+        except struct.error as error:
+            raise CorruptRecording(f"{self.path}: segment {index}: {error}") from error
+        start = body + _RECORD_HEAD.size
+        if opcode != _OPCODE_MESSAGE or start + record > body + size:
+            raise CorruptRecording(f"{self.path}: segment {index}: no message in its chunk")
+        return self._map[start + _MESSAGE_HEAD : start + record]
+
+    def columns(self, start: int, stop: int) -> Columns:
+        """Frames start … stop - 1 as columns. Raises: IndexError if they are not all there."""
+        if not 0 <= start < stop <= self.frame_count:
+            raise IndexError(f"frames {start}…{stop}: the recording has {self.frame_count}")
+        size = self.schema.segment_frames
+        first, last = start // size, (stop - 1) // size
+        parts = [decode_segment(self.segment(i), self.schema)[1] for i in range(first, last + 1)]
+        return concatenate(parts).slice(start - first * size, stop - first * size)
+
+
+def _has_message(chunk_index: Any) -> bool:
+    """A chunk may hold only the declaration of schema and channel."""
+    return bool(chunk_index.message_index_offsets)

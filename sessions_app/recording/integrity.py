@@ -1,0 +1,110 @@
+"""Is a recording file whole, and what of a broken one can be saved?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcap.records import Chunk, Footer, Message, Metadata
+from mcap.stream_reader import StreamReader, breakup_chunk
+
+from .errors import CorruptRecording
+from .fields import Schema
+from .file import (
+    DAMAGE,
+    RECORDING_METADATA,
+    VERSION_DIGITS,
+    Progress,
+    Recording,
+    RecordingWriter,
+    unsealed,
+)
+from .segment import decode_segment, inflate, read_header
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What `verify_recording` found in an intact file."""
+
+    version: str
+    frame_count: int
+    segment_count: int
+    payload_bytes: int
+
+    @property
+    def bytes_per_frame(self) -> float:
+        """Mean deflated bytes of a frame, all entities and fields."""
+        return self.payload_bytes / max(1, self.frame_count)
+
+
+def verify_recording(path: Path, progress: Progress | None = None) -> Verification:
+    """Read and decode a whole file: checksums, structure, frame numbers, content hash.
+
+    Raises: CorruptRecording (TruncatedRecording) that names the first thing wrong.
+    """
+    with Recording(path) as recording:
+        schema = recording.schema
+        digest = hashlib.sha256(json.dumps(schema.as_dict(), sort_keys=True).encode())
+        payload_bytes = 0
+        for index in range(recording.segment_count):
+            segment = recording.segment(index)
+            header, _ = decode_segment(segment, schema)
+            first = index * schema.segment_frames
+            frames = min(schema.segment_frames, recording.frame_count - first)
+            if (header.first_frame, header.frames, header.stride) != (first, frames, 1):
+                raise CorruptRecording(
+                    f"{path}: segment {index} says {header.frames} frames from "
+                    f"{header.first_frame}: {frames} from {first} expected"
+                )
+            digest.update(segment)
+            payload_bytes += len(segment)
+            if progress is not None:
+                progress((index + 1) / recording.segment_count)
+        if digest.hexdigest()[:VERSION_DIGITS] != recording.version:
+            raise CorruptRecording(f"{path}: its content does not hash to {recording.version}")
+        return Verification(
+            recording.version, recording.frame_count, recording.segment_count, payload_bytes
+        )
+
+
+def recover_recording(source: Path, target: Path) -> Verification:
+    """Save the whole segments of a file that ends early (a crash while recording live).
+
+    source: a truncated or partial file, left as it is; target: written atomically.
+    Raises: CorruptRecording if not even one whole segment can be read.
+    """
+    schema: Schema | None = None
+    about: dict[str, str] = {}
+    segments: list[bytes] = []
+    with source.open("rb") as stream:
+        try:
+            for record in StreamReader(stream, emit_chunks=True).records:
+                if isinstance(record, Metadata) and record.name == RECORDING_METADATA:
+                    about = unsealed(RECORDING_METADATA, record.metadata)
+                    schema = Schema.from_dict(json.loads(about["schema"]))
+                elif isinstance(record, Chunk):
+                    segments += [
+                        r.data
+                        for r in breakup_chunk(record, validate_crc=True)
+                        if isinstance(r, Message)
+                    ]
+                elif isinstance(record, Footer):
+                    break
+        except (*DAMAGE, EOFError):
+            # The break: what came before it is what can be saved.
+            pass
+    if schema is None or not segments:
+        raise CorruptRecording(f"{source}: no whole segment to recover")
+    with RecordingWriter(
+        target,
+        schema,
+        start_ns=int(about["start_ns"]),
+        metadata=json.loads(about["metadata"]),
+    ) as writer:
+        for segment in segments:
+            frames = read_header(inflate(segment)).frames
+            writer.append(segment, frames)
+        writer.commit()
+    return verify_recording(target)

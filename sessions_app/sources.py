@@ -1,0 +1,106 @@
+"""What may be imported over REST: entries of the folders that the operator named, nothing else.
+
+Knows the places and which importer reads what lies there, but not the importers: those need
+packages that a server without imports does not have.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MAPPING_SUFFIXES = (".yaml", ".yml", ".json", ".toml")
+GEOMETRY_NAMES = ("geometry.json", "circuit.json")
+_NOT_IN_SLUGS = re.compile(r"[^A-Za-z0-9]+")
+
+
+class UnknownSource(Exception):
+    """No source of that name; the message says which there are."""
+
+
+class ImporterMissing(Exception):
+    """This installation cannot read that kind of source; the message says what to install."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Something to import. importer: its name in the registry; options: of `ImportOptions`, as
+    JSON can hold them."""
+
+    name: str
+    path: Path
+    importer: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def slug(self) -> str:
+        """What its session is called if nobody says otherwise."""
+        return _NOT_IN_SLUGS.sub("-", self.name.partition(".")[0]).strip("-")[:80]
+
+
+def find_source(name: str, named: Mapping[str, str]) -> Source:
+    """`name`, or `name/entry` for something inside the folder of that name in IMPORT_SOURCES.
+
+    A file, or a folder with a mapping, is a table; any other folder holds OpenF1 tables.
+    Raises: UnknownSource, also for whatever would lead out of the folder.
+    """
+    first, _, entry = name.partition("/")
+    if first not in named:
+        known = ", ".join(sorted(named)) or "none: set IMPORT_SOURCES=name=folder,…"
+        raise UnknownSource(f"no source is called {first!r}; there is: {known}")
+    base = Path(named[first]).resolve()
+    # Nothing hidden, no "..", no second slash that would make it absolute, no NUL.
+    plain = all(p and not p.startswith(".") and "\x00" not in p for p in entry.split("/"))
+    path = (base / entry).resolve() if plain else base
+    if (entry and not (plain and path.is_relative_to(base))) or not path.exists():
+        raise UnknownSource(f"source {first!r} has no entry {entry!r}")
+    if path.is_file():
+        return Source(name, path, "table", _with_mapping(_mapping_of(path)))
+    mapping = _first([path / f"mapping{suffix}" for suffix in MAPPING_SUFFIXES])
+    if mapping is not None:
+        table = _first(p for p in sorted(path.iterdir()) if p != mapping and p.is_file())
+        if table is None:
+            raise UnknownSource(f"{name!r} has a mapping, but no table beside it")
+        return Source(name, table, "table", _with_mapping(mapping))
+    geometry = _first([path / file for file in GEOMETRY_NAMES])
+    return Source(name, path, "openf1", {} if geometry is None else {"geometry": str(geometry)})
+
+
+def _mapping_of(table: Path) -> Path | None:
+    """`<table>.mapping.yaml` beside the table, else the folder's `mapping.yaml`."""
+    stem = table.name.partition(".")[0]
+    return _first(
+        table.with_name(f"{name}{suffix}")
+        for name in (f"{stem}.mapping", "mapping")
+        for suffix in MAPPING_SUFFIXES
+    )
+
+
+def _with_mapping(mapping: Path | None) -> dict[str, str]:
+    return {} if mapping is None else {"mapping": str(mapping)}
+
+
+def _first(paths: Iterable[Path]) -> Path | None:
+    return next((path for path in paths if path.is_file()), None)
+
+
+def require_importer(name: str) -> None:
+    """Raises: ImporterMissing if that importer, or what it reads with, is not installed."""
+    if name == "fastf1":
+        if importlib.util.find_spec("fastf1") is None:
+            raise ImporterMissing(
+                "sessions by year, round and type come from FastF1, which is not installed: "
+                "pip install fastf1, then start the service again"
+            )
+        if importlib.util.find_spec("sessions_app.importers.fastf1") is None:
+            raise ImporterMissing(
+                "this version has no importer for FastF1: import a recording that you have with "
+                '{"source": name} instead'
+            )
+    elif importlib.util.find_spec("pyarrow") is None:
+        raise ImporterMissing(
+            "imports need pyarrow, which is not installed: pip install -r requirements-import.txt"
+        )

@@ -1,0 +1,221 @@
+"""The one place where an import's result is stored: database and recording file, or neither."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from .importers.result import GeometryRecord, ImportResult
+from .models import Entity, Event, Geometry, Lap, Session, Stint
+from .recording.file import write_recording
+
+Progress = Callable[[float, str], None]
+
+_RECORDED_SHAPES = (
+    "centre_line",
+    "inner_edge",
+    "outer_edge",
+    "pit_lane",
+    "sectors",
+    "marshal_sectors",
+    "drs_zones",
+    "lines",
+    "origin",
+)
+
+
+class SlugTaken(Exception):
+    """A session of that slug is there already and was not to be replaced."""
+
+
+def store_result(
+    result: ImportResult,
+    *,
+    slug: str,
+    replace: bool = False,
+    access: str | None = None,
+    progress: Progress | None = None,
+) -> Session:
+    """Store a whole session, ready to be watched. Returns: the session.
+
+    The file is written under a name that no session points to; one transaction then makes the
+    database point to it; what it replaces is removed last. A failure at any point leaves what was
+    there before.
+
+    replace: take the place of a session of that slug (one that is still loading always gives way).
+    Raises: SlugTaken; ValidationError for a slug that cannot stand in an address; InvalidColumns;
+    OSError.
+    """
+    report = progress or (lambda _fraction, _message: None)
+    session = Session.objects.filter(slug=slug).first()
+    if session is not None and not replace and not session.loading:
+        raise SlugTaken(f"session {slug!r} is there already: choose another slug, or replace it")
+    session = session or Session(slug=slug)
+    before = session.recording_path if session.recording else None
+    _fill(session, result, access)
+    stamp = datetime.now(UTC).strftime("%Y%m%d%H%M%S%f")
+    session.recording = f"{slug}.{stamp}.mcap"
+    session.clean_fields(exclude=("version",))
+    path = Path(settings.RECORDINGS_DIR) / session.recording
+    start = result.start_time
+    session.version = write_recording(
+        path,
+        result.columns,
+        start_ns=0 if start is None else int(start.timestamp() * 1_000_000_000),
+        metadata=_portable(result),
+        progress=lambda fraction: report(fraction, "writing the recording"),
+    )
+    try:
+        with transaction.atomic():
+            session.save()
+            _replace_rows(session, result)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    if before is not None and before != path:
+        # Workers that still have it open keep their mapping; new openings find the new file.
+        before.unlink(missing_ok=True)
+    report(1.0, "ready")
+    return session
+
+
+def delete_recording(session: Session) -> None:
+    """Remove a session's file; its database rows are the caller's to delete."""
+    if session.recording:
+        session.recording_path.unlink(missing_ok=True)
+
+
+def _fill(session: Session, result: ImportResult, access: str | None) -> None:
+    codes = [e.code for e in result.entities]
+    if codes != list(result.columns.schema.entities):
+        raise ValidationError("The entities are not those of the columns, in their order.")
+    session.title = result.title
+    session.kind = result.kind
+    session.state = Session.State.READY
+    session.progress = 100
+    session.message = ""
+    session.year = result.year
+    session.round = result.round
+    session.start_time = result.start_time
+    session.frame_rate = result.columns.schema.frame_rate
+    session.frame_count = result.columns.frame_count
+    session.source = result.source[:255]
+    session.metadata = dict(result.metadata)
+    if access is not None:
+        session.access = access
+
+
+def _portable(result: ImportResult) -> dict[str, Any]:
+    """What the file says of itself beside its frames, so that it can be moved on its own."""
+    return {
+        "title": result.title,
+        "kind": result.kind,
+        "source": result.source,
+        "metadata": dict(result.metadata),
+        "entities": [dataclasses.asdict(e) for e in result.entities],
+        "geometry": None if result.geometry is None else dataclasses.asdict(result.geometry),
+    }
+
+
+def _shapes(record: GeometryRecord) -> dict[str, Any]:
+    shapes: dict[str, Any] = {
+        name: value for name in _RECORDED_SHAPES if (value := getattr(record, name))
+    }
+    shapes["corners"] = [dataclasses.asdict(c) for c in record.corners]
+    return shapes
+
+
+def _replace_rows(session: Session, result: ImportResult) -> None:
+    """Everything below the session, as the result says; inside the caller's transaction."""
+    session.events.all().delete()
+    session.entities.all().delete()
+    Geometry.objects.filter(session=session).delete()
+    entities = {
+        e.code: e
+        for e in Entity.objects.bulk_create(
+            Entity(
+                session=session,
+                index=i,
+                code=e.code,
+                name=e.name,
+                number=e.number,
+                team=e.team,
+                colour=e.colour,
+                kind=e.kind,
+                attributes=dict(e.attributes),
+            )
+            for i, e in enumerate(result.entities)
+        )
+    }
+    if (g := result.geometry) is not None:
+        x_min, y_min, x_max, y_max = g.bounds
+        Geometry.objects.create(
+            session=session,
+            kind=g.kind,
+            unit=g.unit,
+            x_min=x_min,
+            y_min=y_min,
+            x_max=x_max,
+            y_max=y_max,
+            rotation=g.rotation,
+            length=g.length,
+            shapes=_shapes(g),
+        )
+    Event.objects.bulk_create(
+        (
+            Event(
+                session=session,
+                frame=e.frame,
+                kind=e.kind,
+                message=e.message[:500],
+                entity=e.entity,
+                value=e.value,
+                lap=e.lap,
+                sector=e.sector,
+            )
+            for e in result.events
+        ),
+        batch_size=500,
+    )
+    Lap.objects.bulk_create(
+        (
+            Lap(
+                session=session,
+                entity=entities[lap.entity],
+                number=lap.number,
+                start_frame=lap.start_frame,
+                end_frame=lap.end_frame,
+                duration=lap.duration,
+                sector1=lap.sectors[0],
+                sector2=lap.sectors[1],
+                sector3=lap.sectors[2],
+                position=lap.position,
+                pit_in=lap.pit_in,
+                pit_out=lap.pit_out,
+            )
+            for lap in result.laps
+        ),
+        batch_size=500,
+    )
+    Stint.objects.bulk_create(
+        (
+            Stint(
+                session=session,
+                entity=entities[s.entity],
+                number=s.number,
+                lap_start=s.lap_start,
+                lap_end=s.lap_end,
+                compound=s.compound,
+                tyre_age_at_start=s.tyre_age_at_start,
+            )
+            for s in result.stints
+        ),
+        batch_size=500,
+    )

@@ -1,0 +1,1 @@
+"""What viewers get: protocol, playheads, flow control, frame store, statistics, player."""

@@ -1,0 +1,1 @@
+"""Live statistics of every connection's callbacks: recording, sharing, verdicts."""

@@ -1,0 +1,101 @@
+"""The WebSockets that are open on this worker: how many may be, and whom to tell when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+TURN_SECONDS = 0.05
+"""Between two groups of viewers that are told to come back."""
+
+RETRY_AFTER = (0.02, 0.12)
+"""Seconds: later than the playhead is stored for the next worker, and not all at once."""
+
+
+class Closable(Protocol):
+    """A connection as far as its end is concerned."""
+
+    address: str
+
+    def restart(self, retry_after: float) -> None:
+        """Tell the client to come back in `retry_after` seconds, and close."""
+
+
+class OpenConnections:
+    """All connections of one worker."""
+
+    def __init__(self) -> None:
+        self._open: set[Closable] = set()
+        self._by_address: Counter[str] = Counter()
+        self._all_gone: asyncio.Event | None = None
+        self.draining = False
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def full_for(self, address: str, most: int, most_per_address: int) -> str:
+        """Why one more connection from `address` is too many, or ""."""
+        if len(self._open) >= most:
+            return f"this worker has its {most} connections"
+        if self._by_address[address] >= most_per_address:
+            return f"{address} has its {most_per_address} connections"
+        return ""
+
+    def add(self, connection: Closable) -> None:
+        """`connection` is open."""
+        self._open.add(connection)
+        self._by_address[connection.address] += 1
+
+    def remove(self, connection: Closable) -> None:
+        """`connection` has ended. Safe to call for one that was never added."""
+        if connection not in self._open:
+            return
+        self._open.remove(connection)
+        self._by_address[connection.address] -= 1
+        if not self._by_address[connection.address]:
+            del self._by_address[connection.address]
+        if not self._open and self._all_gone is not None:
+            self._all_gone.set()
+
+    async def drain(
+        self,
+        within: float,
+        per_second: float,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> int:
+        """Tell everyone to come back, `per_second` of them a second, and wait until all have gone.
+
+        Whoever has not been told yet is served as before, so each viewer is away for as long as it
+        takes to come back, however many there are. within: seconds after which to wait no longer.
+        Returns: how many are still open then.
+        """
+        self.draining = True
+        everyone = list(self._open)
+        if not everyone:
+            return 0
+        self._all_gone = asyncio.Event()
+        together = max(1, round(per_second * TURN_SECONDS))
+        try:
+            async with asyncio.timeout(within):
+                for first in range(0, len(everyone), together):
+                    if first:
+                        await sleep(TURN_SECONDS)
+                    for connection in everyone[first : first + together]:
+                        connection.restart(random.uniform(*RETRY_AFTER))
+                await self._all_gone.wait()
+        except TimeoutError:
+            # Clients that read nothing; the process ends with them.
+            return len(self._open)
+        return 0
+
+
+_connections = OpenConnections()
+
+
+def open_connections() -> OpenConnections:
+    """This worker's."""
+    return _connections

@@ -1,0 +1,371 @@
+"""The pump: one task per viewer that asks its state machine what is due, gets it and sends it.
+
+Handlers only change the viewer and call `wake`; nothing that a client says ever waits for a send.
+A message costs no thread: what is in memory is taken there and then, and only what is not becomes
+a task that wakes the pump when it is done. Messages that are due together leave in one write where
+the server allows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from sessions_app.recording import RecordingError
+
+from ..callbacks.timing import ConnectionStatistics
+from ..playback.event_track import EventTrack
+from ..playback.plan import Fetch
+from ..playback.protocol import CloseCode, DataKind, ErrorCode, MessageType, data_message
+from ..playback.viewer import Viewer
+from ..store.catalogue import SessionInfo
+from ..store.frame_store import FrameStore, SegmentKey
+from ..store.open_recordings import StaleVersion
+from .outgoing import CLOSE_WITHIN
+from .wheel import TimerWheel
+
+logger = logging.getLogger("streaming.connections.pump")
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+MAX_TOGETHER = 8
+"""Data messages in one write: 16 kB of segments, less than any socket's buffer."""
+
+AHEAD_SECONDS = 0.5
+"""How long before a playing viewer needs a row its block is asked for: making one takes a few
+milliseconds, and tens where many viewers need theirs at once."""
+
+MAX_OUTBOX = 1000
+"""Control messages that wait for a paused transport, before the connection counts as stalled."""
+
+RETRY_SECONDS = 1.0
+"""After frames could not be read."""
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class Transport(Protocol):
+    """What a server that knows its sockets offers in `scope["extensions"]["replay.transport"]`."""
+
+    paused: bool
+    pending_bytes: int
+
+    def set_listener(self, listener: Callable[[str], None]) -> None:
+        """listener: called with "paused" or "writable"."""
+
+
+class Pump:
+    """Sends one viewer its messages. `viewer` is None until the client has said hello."""
+
+    __slots__ = (
+        "__weakref__",
+        "_clock",
+        "_closing",
+        "_farewell",
+        "_loading",
+        "_outbox",
+        "_plain",
+        "_retry_at",
+        "_send_many",
+        "_statistics",
+        "_store",
+        "_transport",
+        "_waiter",
+        "_wheel",
+        "_woken",
+        "events",
+        "info",
+        "send",
+        "slot",
+        "subset",
+        "viewer",
+    )
+
+    def __init__(
+        self,
+        send: Send,
+        store: FrameStore,
+        statistics: ConnectionStatistics,
+        wheel: TimerWheel,
+        *,
+        transport: Transport | None = None,
+        plain: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """plain: rows go out bare and without `state` messages (the plain dialect)."""
+        self.send = send
+        self._store = store
+        self._statistics = statistics
+        self._wheel = wheel
+        self._transport = transport
+        self._send_many: Callable[[Sequence[bytes]], None] | None = getattr(
+            transport, "send_many", None
+        )
+        self._plain = plain
+        self._clock = clock
+        self._outbox: list[str] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self._woken = False
+        self._loading: tuple[Fetch, int, asyncio.Task[bytes]] | None = None
+        self._retry_at = 0.0
+        self._closing: CloseCode | None = None
+        self._farewell: dict[str, Any] | None = None
+        self.slot = 0
+        self.viewer: Viewer | None = None
+        self.info: SessionInfo | None = None
+        self.events: EventTrack | None = None
+        self.subset = ""
+        if transport is not None:
+            transport.set_listener(self._transport_changed)
+
+    # From handlers --------------------------------------------------------------------------
+
+    def say(self, message: Mapping[str, Any]) -> None:
+        """Send a control message, after those said before and before any further data."""
+        if len(self._outbox) >= MAX_OUTBOX:
+            self.close(CloseCode.SLOW)
+            return
+        self._outbox.append(_encode(message))
+        self.wake()
+
+    def close(self, code: CloseCode, farewell: Mapping[str, Any] | None = None) -> None:
+        """End the connection with `code`, after what was said and `farewell`. First call wins."""
+        if self._closing is None:
+            self._closing = code
+            self._farewell = dict(farewell) if farewell else None
+            self.wake()
+
+    @property
+    def closing(self) -> CloseCode | None:
+        """The code that the connection is being closed with."""
+        return self._closing
+
+    def wake(self) -> None:
+        """Something has changed: look again."""
+        self._woken = True
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _transport_changed(self, event: str) -> None:
+        """The server says that the socket takes no more, or takes data again."""
+        now_ns = time.monotonic_ns()
+        viewer = self.viewer
+        if event == "paused":
+            self._statistics.paused(now_ns)
+            if viewer is not None:
+                viewer.credit.transport_paused()
+        else:
+            self._statistics.resumed(now_ns)
+            if viewer is not None:
+                viewer.credit.transport_writable()
+            self.wake()
+
+    # The task -------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Send until `close` was called, then close the socket. Returns when that is done."""
+        try:
+            while self._closing is None:
+                self._woken = False
+                await self._talk()
+                if self.viewer is None:
+                    await self._sleep(math.inf)
+                    continue
+                started_ns = time.monotonic_ns()
+                wake = await self._turn(self.viewer)
+                if self.events is not None:
+                    wake = min(wake, self._tell_events(self.events, self.viewer))
+                now_ns = time.monotonic_ns()
+                self._statistics.tick.record(now_ns - started_ns, now_ns)
+                if not self.viewer.owes_state:
+                    viewer = self.viewer
+                    await self._sleep(wake, viewer.patience if wake == viewer.wake else 0.0)
+        finally:
+            self._wheel.cancel(self)
+            self._abandon()
+        await self._say_goodbye(self._closing)
+
+    async def _talk(self) -> None:
+        """Send the control messages that wait."""
+        messages, self._outbox = self._outbox, []
+        viewer = self.viewer
+        if viewer is not None and viewer.owes_state:
+            states = viewer.take_states(self._clock())
+            if not self._plain:
+                messages += map(_encode, states)
+        for text in messages:
+            started_ns = time.monotonic_ns()
+            await self.send({"type": "websocket.send", "text": text})
+            self._statistics.sent(len(text), 0, started_ns, time.monotonic_ns())
+
+    async def _turn(self, viewer: Viewer) -> float:
+        """Send the data that is due. Returns: when to look again; 0 for at once."""
+        now = self._clock()
+        if now < self._retry_at:
+            return self._retry_at
+        messages: list[bytes] = []
+        frames = 0
+        wake = 0.0
+        while len(messages) < MAX_TOGETHER:
+            fetch = viewer.step(now)
+            if viewer.closing is not None:
+                self.close(viewer.closing, bye("data waited too long for an acknowledgement"))
+                break
+            ready = None if fetch is None else self._payload(viewer, fetch)
+            if ready is None:
+                wake = max(viewer.wake, self._retry_at)
+                break
+            header = viewer.emit(ready[0], now)
+            if header is None:
+                # Overtaken, or the state of a new generation must go first.
+                break
+            content = ready[1]
+            messages.append(content if self._plain else data_message(*header, content))
+            frames += header.frame_count
+            if self._send_many is None:
+                # Each send may wait, and what comes after it may be overtaken meanwhile.
+                break
+        if messages:
+            await self._write(messages, frames)
+        return wake
+
+    def _tell_events(self, events: EventTrack, viewer: Viewer) -> float:
+        """Say what the playhead has passed. Returns: when it passes the next."""
+        for event in events.passed(viewer.timeline, viewer.generation, self._clock()):
+            self.say(event)
+        return events.next_due(viewer.timeline)
+
+    async def _write(self, messages: list[bytes], frames: int) -> None:
+        started_ns = time.monotonic_ns()
+        if self._send_many is not None:
+            self._send_many(messages)
+        else:
+            await self.send({"type": "websocket.send", "bytes": messages[0]})
+        now_ns = time.monotonic_ns()
+        statistics = self._statistics
+        statistics.sent(sum(map(len, messages)), frames, started_ns, now_ns, len(messages))
+        statistics.first_frame(now_ns)
+
+    async def _sleep(self, until: float, patience: float = 0.0) -> None:
+        """Wait for `wake`, at most until that time, or `patience` seconds more."""
+        if self._woken or until <= self._clock():
+            return
+        if until < math.inf:
+            self._wheel.schedule(self, until, patience)
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    # Payloads -------------------------------------------------------------------------------
+
+    def _payload(self, viewer: Viewer, fetch: Fetch) -> tuple[Fetch, bytes] | None:
+        """What is to be sent and its payload, or None while that is being read.
+
+        A read that has begun is waited for even if a later frame is due by now: a store that takes
+        longer than a frame lasts would otherwise never deliver one. Only a change of plan ends it.
+        """
+        try:
+            if self._loading is not None:
+                wanted, epoch, task = self._loading
+                if epoch == viewer.epoch:
+                    if not task.done():
+                        return None
+                    self._loading = None
+                    return wanted, task.result()
+                self._abandon()
+            content = self._cached(viewer, fetch)
+        except (OSError, RecordingError, StaleVersion, LookupError) as error:
+            self._failed(error)
+            return None
+        if content is not None:
+            return fetch, content
+        task = asyncio.get_running_loop().create_task(self._load(fetch))
+        task.add_done_callback(self._loaded)
+        self._loading = (fetch, viewer.epoch, task)
+        return None
+
+    def _cached(self, viewer: Viewer, fetch: Fetch) -> bytes | None:
+        info, store = self.info, self._store
+        assert info is not None
+        if fetch.kind is DataKind.SEGMENT:
+            return store.segment_if_cached(
+                SegmentKey(info.version, fetch.stride, fetch.segment, self.subset)
+            )
+        rows = store.rows_if_cached(info, fetch.first_frame, 1, fetch.stride, self.subset)
+        if rows and viewer.timeline.running and not fetch.pull:
+            steps = math.ceil(AHEAD_SECONDS * viewer.target_fps)
+            soon = fetch.first_frame + steps * fetch.step
+            # On the grid: what comes first after a seek may lie beside it.
+            soon -= soon % fetch.stride
+            store.expect_rows(info, soon, fetch.stride, self.subset)
+        return rows[0] if rows else None
+
+    async def _load(self, fetch: Fetch) -> bytes:
+        info, store = self.info, self._store
+        assert info is not None
+        started_ns = time.monotonic_ns()
+        try:
+            if fetch.kind is DataKind.SEGMENT:
+                key = SegmentKey(info.version, fetch.stride, fetch.segment, self.subset)
+                return await store.segment(info, key)
+            rows = await store.rows(info, fetch.first_frame, 1, fetch.stride, self.subset)
+            return rows[0]
+        finally:
+            now_ns = time.monotonic_ns()
+            self._statistics.store.record(now_ns - started_ns, now_ns)
+
+    def _loaded(self, task: asyncio.Task[bytes]) -> None:
+        if not task.cancelled():
+            # Read here so that an abandoned failure is not reported as never retrieved.
+            task.exception()
+            self.wake()
+
+    def _abandon(self) -> None:
+        """Stop waiting for a read; the store goes on with it if others wait for the same."""
+        if self._loading is not None:
+            self._loading[2].cancel()
+            self._loading = None
+
+    def _failed(self, error: Exception) -> None:
+        """Frames could not be read: say so, and try again in a while."""
+        if isinstance(error, StaleVersion):
+            self.close(CloseCode.RESTARTING, bye("the session was imported again", 1.0))
+            return
+        logger.warning("frames could not be read: %s", error)
+        self._retry_at = self._clock() + RETRY_SECONDS
+        problem = f"frames could not be read ({type(error).__name__}): trying again"
+        self.say(
+            {
+                "type": MessageType.ERROR.value,
+                "code": ErrorCode.UNAVAILABLE.value,
+                "message": problem,
+            }
+        )
+
+    async def _say_goodbye(self, code: CloseCode | None) -> None:
+        """The last words and the close frame, which a socket that no one reads may never take."""
+        try:
+            async with asyncio.timeout(CLOSE_WITHIN):
+                if self._farewell is not None and not self._plain:
+                    self._outbox.append(_encode(self._farewell))
+                for text in self._outbox:
+                    await self.send({"type": "websocket.send", "text": text})
+                await self.send({"type": "websocket.close", "code": int(code or CloseCode.DONE)})
+        except TimeoutError:
+            logger.info("a client that reads nothing did not take its farewell (%s)", code)
+
+
+def bye(reason: str, retry_after: float | None = None, **more: Any) -> dict[str, Any]:
+    """The `bye` message. retry_after: seconds after which to come back, if at all."""
+    message: dict[str, Any] = {"type": MessageType.BYE.value, "reason": reason, **more}
+    if retry_after is not None:
+        message["retry_after"] = round(retry_after, 3)
+    return message

@@ -1,0 +1,1 @@
+"""What the admin pages of live connections show: lists, reports, charts, profiles."""

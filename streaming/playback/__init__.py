@@ -1,0 +1,1 @@
+"""The pure core: messages, timeline, viewer. Commands and a clock in, messages and wake-ups out."""

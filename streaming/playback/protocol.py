@@ -1,0 +1,215 @@
+"""The wire in one place: names, codes, bounds and the data header. No I/O.
+
+Specification: docs/protocol.md; what clients may say is in `commands.py`. `data_header` makes the
+part of a data message that differs between viewers, so that the payload is spliced in and never
+re-encoded.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from typing import Final
+
+SUBPROTOCOL: Final = "replay.v1"
+
+MAX_MESSAGE_BYTES: Final = 64 * 1024
+MAX_ID_LENGTH: Final = 64
+MAX_NAME_LENGTH: Final = 40
+"""Characters of a name that others in a room see."""
+MAX_WINDOW: Final = 32
+DEFAULT_WINDOW: Final = 8
+"""Eight segments of a real race are 16 kB: what a stalled client may cost, and just more than one
+wake-up sends."""
+DEFAULT_LEAD: Final = 12.0
+"""Seconds granted ahead. Half of it and a segment are sent per wake-up: one wake-up in 7 s."""
+MIN_LEAD: Final = 0.25
+MAX_LEAD: Final = 60.0
+MIN_SPEED: Final = 0.05
+MAX_SPEED: Final = 64.0
+MAX_FPS: Final = 240.0
+MAX_REQUEST_FRAMES: Final = 1000
+MAX_FRAME: Final = 2**32 - 1
+"""The data header carries frame numbers and generations in 32 bits."""
+STRIDES: Final = (1, 2, 4, 8, 16, 32, 64)
+BUFFERING_AFTER: Final = 0.1
+"""Seconds without an answer to a seek after which `buffering` is sent."""
+ACKNOWLEDGE_WITHIN: Final = 60.0
+"""Seconds without an acknowledgement, while data waits, after which the connection is closed."""
+
+
+class Action(enum.StrEnum):
+    """What a client may ask for."""
+
+    HELLO = "hello"
+    PLAY = "play"
+    PAUSE = "pause"
+    SEEK = "seek"
+    SPEED = "speed"
+    ACK = "ack"
+    REQUEST = "request"
+    LIVE = "live"
+    JOIN = "join"
+    LEAVE = "leave"
+    PING = "ping"
+    BYE = "bye"
+
+
+class MessageType(enum.StrEnum):
+    """`type` of a control message from the server."""
+
+    WELCOME = "welcome"
+    LOADING_PROGRESS = "loading_progress"
+    LOADING_COMPLETE = "loading_complete"
+    LOADING_ERROR = "loading_error"
+    STATE = "state"
+    EVENT = "event"
+    PONG = "pong"
+    ROOM = "room"
+    BYE = "bye"
+    ERROR = "error"
+
+
+class DataKind(enum.IntEnum):
+    """First element of a data message: what its payload is."""
+
+    SEGMENT = 1
+    ROW = 2
+    MEDIA = 3
+
+
+class Encoding(enum.StrEnum):
+    """How frames reach a viewer: segments that it paces itself, or rows that the server paces."""
+
+    SEGMENTS = "segments"
+    ROWS = "rows"
+
+
+class Status(enum.StrEnum):
+    """What the playhead is doing."""
+
+    PAUSED = "paused"
+    PLAYING = "playing"
+    BUFFERING = "buffering"
+    ENDED = "ended"
+    LIVE = "live"
+
+
+class ErrorCode(enum.StrEnum):
+    """`code` of an `error`: the connection goes on, nothing has changed.
+
+    | code             | meaning                                                          |
+    |------------------|------------------------------------------------------------------|
+    | `not_json`       | not a JSON object in a text message                              |
+    | `unknown_action` | `action` is missing or misspelt; the message names the nearest   |
+    | `bad_value`      | a field is missing, of a wrong type or out of range              |
+    | `out_of_turn`    | `hello` twice, or something else before it                       |
+    | `not_ready`      | the session has no frames yet                                    |
+    | `not_live`       | `live` on a session that is a finished recording                 |
+    | `too_many`       | more requests outstanding than are kept                          |
+    | `no_room`        | `leave` without having joined                                    |
+    | `unavailable`    | frames could not be read; the message says why                   |
+    """
+
+    NOT_JSON = "not_json"
+    UNKNOWN_ACTION = "unknown_action"
+    BAD_VALUE = "bad_value"
+    OUT_OF_TURN = "out_of_turn"
+    NOT_READY = "not_ready"
+    NOT_LIVE = "not_live"
+    TOO_MANY = "too_many"
+    NO_ROOM = "no_room"
+    UNAVAILABLE = "unavailable"
+
+
+class CloseCode(enum.IntEnum):
+    """Why a connection ends, and whether a client should come back by itself.
+
+    | code | meaning                                             | come back |
+    |------|-----------------------------------------------------|-----------|
+    | 1000 | done                                                | no        |
+    | 1012 | the worker restarts; come back with `resume`        | yes       |
+    | 4400 | not this protocol                                   | no        |
+    | 4401 | log in first                                        | no        |
+    | 4403 | not yours (rights, or the page's origin)            | no        |
+    | 4404 | no such session                                     | no        |
+    | 4408 | slow: data waited 60 s for an acknowledgement       | yes       |
+    | 4413 | a message of more than 64 kB                        | no        |
+    | 4429 | too many messages or connections                    | yes       |
+    """
+
+    DONE = 1000
+    RESTARTING = 1012
+    NOT_THIS_PROTOCOL = 4400
+    LOG_IN = 4401
+    NOT_YOURS = 4403
+    NO_SUCH_SESSION = 4404
+    SLOW = 4408
+    TOO_LARGE = 4413
+    TOO_MANY = 4429
+
+    @property
+    def meaning(self) -> str:
+        """In the words of the table."""
+        return _MEANINGS[self]
+
+    @property
+    def retry(self) -> bool:
+        """Whether a client should connect again by itself, with backoff and jitter."""
+        return self in _RETRY
+
+
+_MEANINGS = {
+    CloseCode.DONE: "done",
+    CloseCode.RESTARTING: "restarting",
+    CloseCode.NOT_THIS_PROTOCOL: "not this protocol",
+    CloseCode.LOG_IN: "log in first",
+    CloseCode.NOT_YOURS: "not yours",
+    CloseCode.NO_SUCH_SESSION: "no such session",
+    CloseCode.SLOW: "slow, no acknowledgement",
+    CloseCode.TOO_LARGE: "message too large",
+    CloseCode.TOO_MANY: "too many messages or connections",
+}
+
+_RETRY = frozenset((CloseCode.RESTARTING, CloseCode.SLOW, CloseCode.TOO_MANY))
+
+
+_HEADER: Final = struct.Struct(">BBBIBIBIBHBh")
+_BIN: Final = struct.Struct(">BI")
+DATA_OVERHEAD: Final = _HEADER.size + _BIN.size
+"""Bytes of a segment message that are not its payload."""
+
+
+def data_header(
+    kind: DataKind,
+    generation: int,
+    seq: int,
+    first_frame: int,
+    frame_count: int,
+    stride: int,
+    payload_bytes: int,
+) -> bytes:
+    """What comes before the payload of a data message, which is then whole msgpack.
+
+    `[kind, generation, seq, first_frame, frame_count, stride, payload]`: integers in their fixed
+    widths, which is legal msgpack, five bytes longer than the shortest and one pack call instead
+    of seven. A row's payload is itself a msgpack map; any other one is `payload_bytes` of bin.
+    """
+    head = _HEADER.pack(
+        0x97, kind, 0xCE, generation, 0xCE, seq, 0xCE, first_frame, 0xCD, frame_count, 0xD1, stride
+    )
+    return head if kind is DataKind.ROW else head + _BIN.pack(0xC6, payload_bytes)
+
+
+def data_message(
+    kind: DataKind,
+    generation: int,
+    seq: int,
+    first_frame: int,
+    frame_count: int,
+    stride: int,
+    payload: bytes,
+) -> bytes:
+    """A whole data message; arguments as in `data_header`."""
+    head = data_header(kind, generation, seq, first_frame, frame_count, stride, len(payload))
+    return head + payload

@@ -1,0 +1,1 @@
+"""Viewers on any worker who share one timeline."""

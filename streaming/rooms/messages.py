@@ -1,0 +1,85 @@
+"""What workers tell one another of their rooms, over the channel layer.
+
+A message may get lost: whoever relies on it also compares versions (see `hub.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from .state import RoomState
+
+OUT_OF_REACH = (RedisError, OSError)
+"""How a store or a layer in Redis fails."""
+
+
+class RoomMessages:
+    """One worker's ear and mouth.
+
+    layer: a channel layer, or None for silence. heard: called with a room's key and its state as
+    another worker has changed it. lost: called with the error when the layer cannot be reached.
+    retry_seconds: before listening again after that.
+    """
+
+    def __init__(
+        self,
+        layer: Any,
+        heard: Callable[[str, RoomState], None],
+        lost: Callable[[Exception], None],
+        *,
+        retry_seconds: float,
+    ) -> None:
+        self._layer = layer
+        self._heard = heard
+        self._lost = lost
+        self._retry_seconds = retry_seconds
+        self._channel: str | None = None
+
+    async def listen(self) -> None:
+        """Until cancelled; returns at once without a layer."""
+        if self._layer is None:
+            return
+        channel = await self._own_channel()
+        while True:
+            try:
+                message = await self._layer.receive(channel)
+            except OUT_OF_REACH as error:
+                self._lost(error)
+                await asyncio.sleep(self._retry_seconds)
+                continue
+            self._heard(message.get("key", ""), RoomState.from_dict(message["state"]))
+
+    async def publish(self, key: str, state: RoomState) -> None:
+        """Tell the others that have members in that room."""
+        if self._layer is None:
+            return
+        message = {"type": "room.changed", "key": key, "state": state.as_dict()}
+        try:
+            await self._layer.group_send(f"replay.room.{key}", message)
+        except OUT_OF_REACH as error:
+            self._lost(error)
+
+    async def subscribe(self, key: str) -> None:
+        """Hear of that room from now on."""
+        if self._layer is not None:
+            try:
+                await self._layer.group_add(f"replay.room.{key}", await self._own_channel())
+            except OUT_OF_REACH as error:
+                self._lost(error)
+
+    async def unsubscribe(self, key: str) -> None:
+        """Hear of it no more."""
+        if self._layer is not None:
+            try:
+                await self._layer.group_discard(f"replay.room.{key}", await self._own_channel())
+            except OUT_OF_REACH as error:
+                self._lost(error)
+
+    async def _own_channel(self) -> str:
+        if self._channel is None:
+            self._channel = await self._layer.new_channel("replay.rooms")
+        return self._channel

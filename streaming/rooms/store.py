@@ -1,0 +1,174 @@
+"""Where rooms are kept: in Redis for all workers, or in the process when there is only one.
+
+Both offer the same: states by key, a change that happens only if nobody else was quicker, who is
+in a room, and a clock that all workers read alike.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from redis import asyncio as redis
+
+from .people import MAX_LISTED, Person, Roll
+from .state import RoomState
+
+EXPIRE_SECONDS = 6 * 3600
+"""After the last member was seen: long enough for a pause at lunch."""
+
+MEMBERS_EXPIRE_SECONDS = 5
+"""A worker that has not said how many members it has for so long has none."""
+
+REDIS_TIMEOUT = 1.0
+
+QUICK_SECONDS, MAX_LOOKS = 0.005, 5
+"""A look at the common clock is off by at most half of what it took. If that was longer than this,
+it looks again, so often at most, and the quickest counts: a busy worker must not shift its rooms.
+"""
+
+_REPLACE = """
+local now = redis.call('GET', KEYS[1])
+local version = 0
+if now then version = cjson.decode(now)['version'] end
+if version ~= tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+return 1
+"""
+"""SET if the version is still the one that was read: a change by another worker is never lost."""
+
+
+class RoomStore(Protocol):
+    """What the hub needs. All methods raise OSError or RedisError if the store is out of reach."""
+
+    async def load(self, keys: Sequence[str]) -> list[RoomState | None]:
+        """The states of rooms, None for one that does not exist."""
+
+    async def replace(self, key: str, state: RoomState, expected: int) -> bool:
+        """Store `state` if the present version is `expected` (0 for none). Returns: whether."""
+
+    async def roll(self, key: str, worker: str, people: Sequence[Person]) -> Roll:
+        """Say who is here on this worker. Returns: who is there in all."""
+
+    async def number(self, key: str) -> int:
+        """The next number of a member of this room that brought no name, from 1."""
+
+    async def offset(self) -> float:
+        """Seconds to add to our monotonic clock to get the rooms' common clock."""
+
+    async def close(self) -> None:
+        """Release connections."""
+
+
+class LocalRooms:
+    """Rooms of a single worker."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, RoomState] = {}
+        self._numbers: dict[str, int] = {}
+
+    async def load(self, keys: Sequence[str]) -> list[RoomState | None]:
+        return [self._states.get(key) for key in keys]
+
+    async def replace(self, key: str, state: RoomState, expected: int) -> bool:
+        now = self._states.get(key)
+        if (now.version if now else 0) != expected:
+            return False
+        self._states[key] = state
+        return True
+
+    async def roll(self, key: str, worker: str, people: Sequence[Person]) -> Roll:
+        if not people:
+            # Nobody can come back to it who would not find it elsewhere: it is this worker's.
+            self._states.pop(key, None)
+            self._numbers.pop(key, None)
+        return Roll.of(len(people), people[:MAX_LISTED])
+
+    async def number(self, key: str) -> int:
+        self._numbers[key] = self._numbers.get(key, 0) + 1
+        return self._numbers[key]
+
+    async def offset(self) -> float:
+        return 0.0
+
+    async def close(self) -> None:
+        """Nothing to release."""
+
+
+class RedisRooms:
+    """Rooms that all workers share. Their clock is the Redis server's."""
+
+    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._redis = redis.Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=REDIS_TIMEOUT,
+            socket_connect_timeout=REDIS_TIMEOUT,
+        )
+        self._replace = self._redis.register_script(_REPLACE)
+        self._clock = clock
+
+    async def load(self, keys: Sequence[str]) -> list[RoomState | None]:
+        if not keys:
+            return []
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.mget([_state_key(key) for key in keys])
+            for key in keys:
+                pipe.expire(_state_key(key), EXPIRE_SECONDS)
+            found = (await pipe.execute())[0]
+        return [RoomState.from_dict(json.loads(text)) if text else None for text in found]
+
+    async def replace(self, key: str, state: RoomState, expected: int) -> bool:
+        text = json.dumps(state.as_dict())
+        done = await self._replace(keys=[_state_key(key)], args=[expected, text, EXPIRE_SECONDS])
+        return bool(done)
+
+    async def roll(self, key: str, worker: str, people: Sequence[Person]) -> Roll:
+        name = f"replay:room-people:{key}"
+        now = int((await self._redis.time())[0])
+        listed = [(person.id, person.name, person.joined) for person in people[:MAX_LISTED]]
+        async with self._redis.pipeline(transaction=True) as pipe:
+            if people:
+                pipe.hset(name, worker, json.dumps([now, len(people), listed]))
+            else:
+                pipe.hdel(name, worker)
+            pipe.expire(name, MEMBERS_EXPIRE_SECONDS)
+            pipe.hvals(name)
+            said = (await pipe.execute())[-1]
+        fresh = [
+            (count, there)
+            for at, count, there in map(json.loads, said)
+            if now - at <= MEMBERS_EXPIRE_SECONDS
+        ]
+        everyone = [Person(*person) for _, there in fresh for person in there]
+        return Roll.of(sum(count for count, _ in fresh), everyone)
+
+    async def number(self, key: str) -> int:
+        name = f"replay:room-numbers:{key}"
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.incr(name)
+            pipe.expire(name, EXPIRE_SECONDS)
+            return int((await pipe.execute())[0])
+
+    async def offset(self) -> float:
+        quickest, offset = math.inf, 0.0
+        for _ in range(MAX_LOOKS):
+            before = self._clock()
+            seconds, micros = await self._redis.time()
+            after = self._clock()
+            if after - before < quickest:
+                quickest = after - before
+                offset = float(seconds + micros / 1e6 - (before + after) / 2)
+            if quickest <= QUICK_SECONDS:
+                break
+        return offset
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+
+def _state_key(key: str) -> str:
+    return f"replay:room:{key}"

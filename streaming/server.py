@@ -1,0 +1,312 @@
+"""Our Daphne: connections with flow control, no sweep over all of them, an orderly end.
+
+`run_server` is what `manage.py worker` calls. It serves on one listening socket, inherited or its
+own, until SIGTERM or SIGINT; then it stops accepting, runs the drain hook (which says good-bye to
+the viewers), and returns.
+"""
+
+from __future__ import annotations
+
+# Before anything else of Twisted: this installs the reactor.
+from . import reactor as _installed  # noqa: F401  # isort: skip
+from daphne.server import Server  # isort: skip
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, cast
+from weakref import WeakKeyDictionary
+
+from daphne.http_protocol import HTTPFactory
+from daphne.ws_protocol import WebSocketFactory
+from twisted.internet import defer
+from twisted.internet import reactor as _reactor
+from twisted.logger import ILogObserver, globalLogBeginner
+
+from .flow import Inbox
+from .listening import listen
+from .transport import ReplayRequest, ReplayWebSocket
+
+logger = logging.getLogger(__name__)
+
+reactor: Any = _reactor  # its declared interface knows neither callLater's numbers nor asyncio
+
+Application = Callable[..., Awaitable[None]]
+
+PING_SECONDS = 20
+PONG_SECONDS = 60
+"""Silence after which a client is asked, and in which it must answer. Longer than the 60 s after
+which a client that takes data without acknowledging it is closed with a code that says so."""
+
+SWEEP_SECONDS = 2.0
+SWEEP_SLICE = 500
+"""Connections looked at (for time-outs) in one go: 10,000 at once would stop the loop for 20 ms."""
+
+MAX_MESSAGE_BYTES = 1024 * 1024
+"""Of a message that autobahn still puts together; what is larger than the protocol allows is the
+application's to refuse, with its own close code. Frames of live producers are larger than 64 kB."""
+
+SWITCH_SECONDS = 0.0005
+"""How long a thread that makes segments may keep the interpreter from the event loop. Python's own
+5 ms is waited for at every turn of the loop: a dozen turns, and a seek has taken 60 ms."""
+
+DRAIN_SECONDS = 9.0
+"""How long the drain hook may take: the process is to end within ten."""
+
+ANSWER_SECONDS = 0.5
+"""How long the end waits after that for requests under way, also for those that whoever has just
+connected is about to send."""
+
+LOOK_SECONDS = 0.01
+
+
+class ReplayServer(Server):  # type: ignore[misc]  # Daphne has no types
+    """Daphne's server with our connections, told of every end instead of looking for ends."""
+
+    def __init__(self, application: Application, listener: socket.socket, **options: Any) -> None:
+        super().__init__(
+            application,
+            endpoints=["adopted"],
+            signal_handlers=False,
+            ping_interval=PING_SECONDS,
+            ping_timeout=PONG_SECONDS,
+            websocket_timeout=-1,
+            websocket_max_message_size=MAX_MESSAGE_BYTES,
+            websocket_max_frame_size=MAX_MESSAGE_BYTES,
+            server_name="",
+            **options,
+        )
+        self._listener = listener
+        self._port: Any = None
+        self.connections: dict[Any, dict[str, Any]] = {}
+        self._not_asked: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+
+    def start(self) -> None:
+        """Build the factories and accept connections."""
+        self.http_factory = HTTPFactory(self)
+        build = self.http_factory.buildProtocol
+
+        def build_with_our_request(address: Any) -> Any:
+            protocol = build(address)
+            self._not_asked[protocol] = time.monotonic()
+
+            def asked(*args: Any, **kwargs: Any) -> ReplayRequest:
+                self._not_asked.pop(protocol, None)
+                return ReplayRequest(*args, **kwargs)
+
+            protocol.requestFactory = asked
+            return protocol
+
+        self.http_factory.buildProtocol = build_with_our_request
+        self.ws_factory = WebSocketFactory(self, server=self.server_name)
+        self.ws_factory.protocol = ReplayWebSocket
+        self.ws_factory.setProtocolOptions(
+            autoPingTimeout=self.ping_timeout,
+            allowNullOrigin=True,
+            openHandshakeTimeout=self.websocket_handshake_timeout,
+            maxMessagePayloadSize=self.websocket_max_message_size,
+            maxFramePayloadSize=self.websocket_max_frame_size,
+            # A client that breaks the protocol is told so (1002, 1007, 1009), not just dropped.
+            failByDrop=False,
+            # Segments are deflated already; doing it again costs CPU and saves nothing.
+            perMessageCompressionAccept=lambda _offers: None,
+        )
+        reactor.callLater(SWEEP_SECONDS, self.timeout_checker)
+        reactor.addSystemEventTrigger("before", "shutdown", self.kill_all_applications)
+        # Twisted works on a duplicate: closing that leaves the workers that share the socket alone.
+        self._listener.setblocking(False)
+        self._port = reactor.adoptStreamPort(
+            self._listener.fileno(), self._listener.family, self.http_factory
+        )
+
+    def stop_listening(self) -> None:
+        """Accept no more connections; those that are there go on.
+
+        Both descriptors are closed, ours and Twisted's duplicate: if the parent was killed, a new
+        one can bind the port while the viewers are still being seen off."""
+        if self._port is not None:
+            self._port.stopListening()
+            self._port = None
+            self._listener.close()
+
+    async def answer_rest(self, within: float) -> None:
+        """Wait for answers under way, and for the request of whoever has just connected."""
+        for _ in range(round(within / LOOK_SECONDS)):
+            if not self._owes_an_answer(within):
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _owes_an_answer(self, recently: float) -> bool:
+        now = time.monotonic()
+        return any(now - since < recently for since in self._not_asked.values()) or any(
+            isinstance(protocol, ReplayRequest) and "application_instance" in details
+            for protocol, details in self.connections.items()
+        )
+
+    # -- applications ---------------------------------------------------------------------------
+
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        """As Daphne, but with a bounded inbox and a `send` that waits."""
+        if protocol not in self.connections:
+            return None
+        loop = asyncio.get_event_loop()
+        scope.setdefault("asgi", {"version": "3.0", "spec_version": "2.3"})
+        inbox: Any
+        if scope["type"] == "websocket":
+            inbox = Inbox(protocol.set_reading)
+            scope["extensions"] = {"replay.transport": protocol.outbound}
+        else:
+            inbox = asyncio.Queue()
+        task = loop.create_task(
+            self.application(scope=scope, receive=inbox.get, send=protocol.asgi_send)
+        )
+        self.connections[protocol]["application_instance"] = task
+        task.add_done_callback(partial(self._application_done, protocol))
+        return inbox
+
+    def _application_done(self, protocol: Any, task: asyncio.Task[None]) -> None:
+        details = self.connections.get(protocol)
+        if details is None:
+            return
+        details.pop("application_instance", None)
+        if (overdue := details.pop("overdue", None)) is not None:
+            overdue.cancel()
+        connected = "disconnected" not in details
+        if not connected:
+            del self.connections[protocol]
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            logger.error("Exception inside application: %s", error, exc_info=error)
+            if connected:
+                protocol.handle_exception(error)
+        elif (
+            connected
+            and isinstance(protocol, ReplayWebSocket)
+            and protocol.state == protocol.STATE_OPEN
+        ):
+            # An application that returned without closing will never answer again.
+            protocol.serverClose()
+
+    def protocol_disconnected(self, protocol: Any) -> None:
+        details = self.connections.get(protocol)
+        if details is None or "disconnected" in details:
+            return
+        details["disconnected"] = time.time()
+        task = details.get("application_instance")
+        if task is None:
+            del self.connections[protocol]
+        else:
+            details["overdue"] = asyncio.get_event_loop().call_later(
+                self.application_close_timeout, self._cancel_overdue, protocol, task
+            )
+
+    def _cancel_overdue(self, protocol: Any, task: asyncio.Task[None]) -> None:
+        if not task.done():
+            logger.warning(
+                "Application for %r did not end within %s s of its connection's end: cancelled",
+                protocol,
+                self.application_close_timeout,
+            )
+            task.cancel()
+
+    def application_checker(self) -> None:
+        """Daphne's sweep for ended applications: here each one says so itself."""
+
+    def timeout_checker(self) -> None:
+        """Look for silent connections, some at a time."""
+        self._sweep(list(self.connections), 0)
+
+    def _sweep(self, protocols: list[Any], start: int) -> None:
+        for protocol in protocols[start : start + SWEEP_SLICE]:
+            if protocol in self.connections:
+                protocol.check_timeouts()
+        start += SWEEP_SLICE
+        if start < len(protocols):
+            reactor.callLater(0.02, self._sweep, protocols, start)
+        else:
+            reactor.callLater(SWEEP_SECONDS, self.timeout_checker)
+
+    def kill_all_applications(self) -> defer.Deferred[Any]:
+        """Cancel what still runs before the reactor ends, and wait for it."""
+        tasks = [
+            task
+            for details in self.connections.values()
+            if (task := details.get("application_instance")) is not None and not task.done()
+        ]
+        for task in tasks:
+            task.cancel()
+        return defer.Deferred.fromFuture(
+            asyncio.ensure_future(_gather(tasks), loop=asyncio.get_event_loop())
+        )
+
+
+async def _gather(tasks: list[asyncio.Task[None]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def run_server(
+    application: Application,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    socket_fd: int | None = None,
+    on_listening: Callable[[int], None] | None = None,
+    drain: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Serve `application` (ASGI) until SIGTERM or SIGINT. Blocks; main thread only; once.
+
+    host, port: where to listen, port 0 for any free one; socket_fd: a listening socket that was
+    inherited, instead (workers share it). on_listening: called once with the bound port.
+    drain: awaited after the socket stopped accepting and before what is left is cancelled.
+    Raises: OSError if the address cannot be bound.
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
+    listener = listen(host, port) if socket_fd is None else socket.socket(fileno=socket_fd)
+    loop: asyncio.AbstractEventLoop = reactor._asyncioEventloop
+    asyncio.set_event_loop(loop)
+    globalLogBeginner.beginLoggingTo(
+        [cast(ILogObserver, _ignore_event)], redirectStandardIO=False, discardBuffer=True
+    )
+    server = ReplayServer(application, listener)
+    ending: list[asyncio.Task[None]] = []
+
+    def end() -> None:
+        if not ending:
+            ending.append(loop.create_task(_end(server, drain)))
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    if on_listening is not None:
+        reactor.callWhenRunning(on_listening, listener.getsockname()[1])
+    try:
+        server.start()
+        reactor.run(installSignalHandlers=False)
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+        listener.close()
+
+
+def _ignore_event(_event: Any) -> None:
+    """Twisted's own log is about its ports and factories; what concerns us is logged by us."""
+
+
+async def _end(server: ReplayServer, drain: Callable[[], Awaitable[None]] | None) -> None:
+    """No new connections; good-bye to the viewers; then stop, whatever came of it."""
+    server.stop_listening()
+    try:
+        if drain is not None:
+            await asyncio.wait_for(drain(), DRAIN_SECONDS)
+    except TimeoutError:
+        logger.warning("Viewers were not all gone after %s s: ending anyway", DRAIN_SECONDS)
+    except Exception:
+        logger.exception("Saying good-bye to the viewers failed: ending anyway")
+    finally:
+        await server.answer_rest(ANSWER_SECONDS)
+        server.stop()

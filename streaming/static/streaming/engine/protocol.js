@@ -1,0 +1,68 @@
+// @ts-check
+/** The names and numbers of the wire (docs/protocol.md), and the reading of data messages. */
+
+import { decode } from "./msgpack.js";
+
+export const SUBPROTOCOL = "replay.v1";
+
+/** Kinds of data message. */
+export const Kind = Object.freeze({ SEGMENT: 1, ROW: 2, MEDIA: 3 });
+
+/** Close codes, whether to come back, and what to tell a person. */
+const CLOSE = new Map([
+  [1000, { retry: false, message: "The server ended the connection." }],
+  [1012, { retry: true, message: "The server is restarting." }],
+  [4400, { retry: false, message: "This page and the server speak different versions. Reload the page." }],
+  [4401, { retry: false, message: "Log in to watch this session." }],
+  [4403, { retry: false, message: "Your account may not watch this session." }],
+  [4404, { retry: false, message: "There is no such session, or it has been deleted." }],
+  [4408, { retry: true, message: "The connection was too slow." }],
+  [4413, { retry: false, message: "A message was too large." }],
+  [4429, { retry: true, message: "Too many connections. Waiting for a place." }],
+]);
+
+/**
+ * What a close code means for the client.
+ * @param {number} code
+ * @returns {{retry: boolean, message: string}}
+ */
+export function closeMeaning(code) {
+  return CLOSE.get(code) ?? { retry: true, message: "The connection was lost." };
+}
+
+/**
+ * @typedef {object} DataMessage
+ * @property {number} kind one of `Kind`
+ * @property {number} generation of the seek that it belongs to
+ * @property {number} seq counts data messages of this connection from 1
+ * @property {number} firstFrame frame of the payload's first sample
+ * @property {number} frameCount samples in time
+ * @property {number} stride frames between two samples; negative when played backwards
+ * @property {Uint8Array} payload
+ */
+
+/**
+ * @param {ArrayBuffer} buffer a binary message
+ * @returns {DataMessage}
+ * @throws {Error} where it is not the seven-part message of the wire
+ */
+export function readData(buffer) {
+  const parts = decode(new Uint8Array(buffer));
+  if (!Array.isArray(parts) || parts.length !== 7) {
+    throw new Error("data message: an array of seven parts expected");
+  }
+  const [kind, generation, seq, firstFrame, frameCount, stride, payload] = parts;
+  return { kind, generation, seq, firstFrame, frameCount, stride, payload };
+}
+
+/**
+ * The wait before the next attempt to connect: doubles from 0.25 s to 10 s, and only a random part
+ * of it is waited, so that the viewers of a restarted server do not all come at once.
+ * @param {number} attempt 0 for the first
+ * @param {() => number} random 0…1
+ * @returns {number} milliseconds
+ */
+export function backoff(attempt, random) {
+  const ceiling = Math.min(10_000, 250 * 2 ** attempt);
+  return ceiling * (0.5 + 0.5 * random());
+}

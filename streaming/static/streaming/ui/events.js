@@ -1,0 +1,23 @@
+// @ts-check
+/** What kind of news an event is. */
+
+/** @param {any} event @returns {string} name of its colour, "" for none */
+export function tone(event) {
+  const text = `${event.value} ${event.kind} ${event.message}`.toLowerCase();
+  if (/\bred\b|retirement/.test(text)) return "red";
+  if (/yellow|safety.?car|\bvsc\b/.test(text)) return "yellow";
+  if (/blue/.test(text)) return "blue";
+  if (/green|clear|\bstart\b/.test(text)) return "green";
+  if (/fastest/.test(text)) return "purple";
+  return "";
+}
+
+/** Shown to cars that are about to be lapped, by the dozen in every race. @param {any} event */
+export function isBlueFlag(event) {
+  return event.kind === "flag" && tone(event) === "blue";
+}
+
+/** Overtakes and blue flags come by the dozen: they are shown, not spoken. @param {any} event */
+export function isNews(event) {
+  return event.kind !== "overtake" && tone(event) !== "blue";
+}

@@ -1,0 +1,104 @@
+// @ts-check
+/** The top bar: lap counter, session clock, state of the track, fastest lap, weather. */
+
+import { make, part, setText } from "./elements.js";
+import { clockTime, lapTime, words } from "./format.js";
+import { temperature, wind } from "./settings.js";
+
+/** @typedef {import("./recording.js").Recording} Recording */
+/** @typedef {import("./track.js").Track} Track */
+
+const COMPASS = ["N", "NE", "E", "SE", "S", "SW", "W", "NW"];
+
+export class Information {
+  /** @param {Recording} recording @param {Track} track */
+  constructor(recording, track) {
+    this.recording = recording;
+    this.track = track;
+    this.lap = part("lap-counter");
+    this.clock = part("session-clock");
+    this.flag = part("flag");
+    this.banner = part("banner");
+    this.fastest = part("fastest-lap");
+    const { field } = recording;
+    part("lap-fact").hidden = !recording.isRace;
+    part("flag-fact").hidden = field.track_status < 0;
+    part("fastest-fact").hidden = field.best_lap_time < 0;
+    const weather = part("weather");
+    /** @type {[HTMLElement, () => string][]} */
+    this.weather = [];
+    const add = (/** @type {string} */ label, /** @type {number} */ place,
+      /** @type {() => string} */ text, optional = true) => {
+      if (place < 0) return;
+      const value = make("dd");
+      weather.append(
+        make("div", { class: `fact${optional ? " optional" : ""}` }, make("dt", {}, label), value),
+      );
+      this.weather.push([value, text]);
+    };
+    const held = (/** @type {number} */ place) => recording.sampler.held(place);
+    const show = (/** @type {number} */ value, /** @type {(v: number) => string} */ format) =>
+      Number.isFinite(value) ? format(value) : "–";
+    weather.replaceChildren();
+    add("Air", field.air_temperature, () => show(held(field.air_temperature), temperature), false);
+    add("Track", field.track_temperature, () => show(held(field.track_temperature), temperature), false);
+    add("Humidity", field.humidity, () => show(held(field.humidity), (v) => `${Math.round(v)} %`));
+    add("Wind", field.wind_speed, () => {
+      const from = held(field.wind_direction);
+      const name = Number.isFinite(from) ? ` ${COMPASS[Math.round(from / 45) % 8]}` : "";
+      return show(held(field.wind_speed), wind) + name;
+    });
+    add("Rain", field.rain, () => show(held(field.rain), (v) => (v > 0 ? "Rain" : "Dry")), false);
+    weather.hidden = this.weather.length === 0;
+  }
+
+  /** A few times a second. @param {number} frame @param {number} time seconds */
+  update(frame, time) {
+    const { recording } = this;
+    const { sampler, field } = recording;
+    const start = recording.raceStartFrame / sampler.frameRate;
+    setText(this.clock, clockTime(time - start));
+    if (!sampler.locate(frame)) return;
+    for (const [value, text] of this.weather) setText(value, text());
+    this.updateLap(frame);
+    if (field.track_status >= 0) this.updateFlag();
+    if (field.best_lap_time >= 0) this.updateFastest();
+  }
+
+  /** @param {number} frame */
+  updateLap(frame) {
+    const { sampler, field, totalLaps } = this.recording;
+    let lap = sampler.held(field.leader_lap);
+    if (!Number.isFinite(lap)) lap = this.recording.lapAt(frame);
+    const shown = totalLaps === null ? lap : Math.min(lap, totalLaps);
+    const text = `${Math.max(0, shown)}${totalLaps === null ? "" : ` / ${totalLaps}`}`;
+    setText(this.lap, text);
+  }
+
+  updateFlag() {
+    const { sampler, field } = this.recording;
+    const name = this.recording.label("track_status", sampler.held(field.track_status)) || "clear";
+    if (this.flag.dataset.flag !== name) {
+      this.flag.dataset.flag = name;
+      setText(this.flag, words(name));
+      this.track.setFlag(name);
+      this.banner.dataset.flag = name;
+      setText(this.banner, words(name));
+      this.banner.hidden = name === "clear";
+    }
+  }
+
+  updateFastest() {
+    const { sampler, field, entities } = this.recording;
+    let best = Infinity;
+    let who = -1;
+    for (let i = 0; i < entities.length; i++) {
+      const time = sampler.held(field.best_lap_time, i);
+      if (time > 0 && time < best) {
+        best = time;
+        who = i;
+      }
+    }
+    setText(this.fastest, who < 0 ? "–" : `${entities[who].code} ${lapTime(best)}`);
+  }
+}

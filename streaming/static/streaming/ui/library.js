@@ -1,0 +1,54 @@
+// @ts-check
+/** The library page: filters act at once, durations read well, imports show their progress. */
+
+import { spokenDuration } from "./format.js";
+import { toggleTheme } from "./settings.js";
+
+const POLL = 2000;
+
+const form = /** @type {HTMLFormElement} */ (document.getElementById("filters"));
+for (const select of form.querySelectorAll("select")) {
+  select.addEventListener("change", () => form.requestSubmit());
+}
+form.addEventListener("submit", () => {
+  // Empty filters need not stand in the address.
+  for (const field of /** @type {NodeListOf<HTMLInputElement>} */ (
+    form.querySelectorAll("input, select")
+  )) {
+    if (field.value === "") field.disabled = true;
+  }
+});
+addEventListener("pageshow", () => {
+  for (const field of /** @type {NodeListOf<HTMLInputElement>} */ (
+    form.querySelectorAll("input, select")
+  )) field.disabled = false;
+});
+
+document.getElementById("theme-button")?.addEventListener("click", toggleTheme);
+
+for (const element of /** @type {NodeListOf<HTMLElement>} */ (
+  document.querySelectorAll("[data-seconds]")
+)) {
+  element.textContent = spokenDuration(Number(element.dataset.seconds));
+}
+
+/** Follow the imports that are under way; when one ends, the card is new. */
+async function followImports() {
+  const loading = /** @type {NodeListOf<HTMLElement>} */ (
+    document.querySelectorAll(".card[data-state=importing], .card[data-state=pending]")
+  );
+  if (loading.length === 0 || document.hidden) return;
+  for (const card of loading) {
+    const response = await fetch(`/api/sessions/${card.dataset.slug}`);
+    if (!response.ok) continue;
+    const session = await response.json();
+    if (!session.loading) {
+      location.reload();
+      return;
+    }
+    const bar = card.querySelector("progress");
+    if (bar !== null) bar.value = session.progress;
+  }
+}
+
+setInterval(() => void followImports(), POLL);

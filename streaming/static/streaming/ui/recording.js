@@ -1,0 +1,111 @@
+// @ts-check
+/** What the panels need to know of a recording: its fields by name, its entities, its laps. */
+
+/** @typedef {import("../engine/layout.js").Layout} Layout */
+/** @typedef {import("../engine/interpolate.js").Sampler} Sampler */
+
+/** Colours for entities that brought none; each is readable on dark and on light. */
+const SPARE_COLOURS = [
+  "#3b82f6", "#e0592a", "#1fa362", "#b552d6", "#c98a00", "#0fa3b1", "#d63a6a", "#7a869c",
+];
+
+const FIELDS = /** @type {const} */ ([
+  "x", "y", "speed", "throttle", "brake", "rpm", "gear", "drs", "status", "position", "lap",
+  "progress", "gap_to_leader", "interval", "tyre", "tyre_age", "pit_stops", "last_lap_time",
+  "best_lap_time", "sector1", "sector2", "sector3", "track_status", "leader_lap",
+  "air_temperature", "track_temperature", "humidity", "wind_speed", "wind_direction", "rain",
+]);
+
+/** @typedef {typeof FIELDS[number]} FieldName */
+
+/**
+ * @typedef {object} EntityInfo
+ * @property {string} code @property {string} name @property {string} number
+ * @property {string} team @property {string} colour "#rrggbb" @property {string} kind
+ * @property {string} label what stands beside its mark
+ */
+
+/** Longer codes are people's names: the family name is enough beside a mark. @param {string} code */
+function shortName(code) {
+  if (code.length <= 6) return code;
+  return code.split(" ").findLast((word) => word.length > 3) ?? code;
+}
+
+export class Recording {
+  /**
+   * @param {Layout} layout @param {Sampler} sampler
+   * @param {any} detail GET sessions/<slug>
+   */
+  constructor(layout, sampler, detail) {
+    this.layout = layout;
+    this.sampler = sampler;
+    this.detail = detail;
+    /** position of each known field in the layout, -1 where it is not recorded */
+    this.field = /** @type {Record<FieldName, number>} */ (
+      Object.fromEntries(FIELDS.map((name) => [name, layout.index(name)]))
+    );
+    const known = new Map((detail.entities ?? []).map((/** @type {any} */ e) => [e.code, e]));
+    const groups = /** @type {string[]} */ ([]);
+    /** @type {EntityInfo[]} */
+    this.entities = layout.entities.map((code) => {
+      const entity = known.get(code) ?? {};
+      const group = entity.team || code;
+      if (!entity.colour && !groups.includes(group)) groups.push(group);
+      return {
+        code, name: entity.name || code, number: entity.number ?? "", team: entity.team ?? "",
+        colour: entity.colour || SPARE_COLOURS[groups.indexOf(group) % SPARE_COLOURS.length],
+        kind: entity.kind ?? "", label: entity.kind === "ball" ? "" : shortName(code),
+      };
+    });
+    /** has laps and an order: the panels of a race make sense */
+    this.isRace = this.field.position >= 0 && this.field.lap >= 0;
+    /** @type {number | null} */
+    this.totalLaps = detail.metadata?.total_laps ?? null;
+    this.raceStartFrame = detail.metadata?.race_start_frame ?? 0;
+    /** @type {any[]} */
+    this.events = [];
+    /** @type {any[]} */
+    this.laps = [];
+    /** @type {any[]} */
+    this.stints = [];
+    /** first frame of the leader's lap 1, 2, 3… */
+    this.lapStarts = /** @type {number[]} */ ([]);
+  }
+
+  /** @param {any[]} laps @param {any[]} stints */
+  setLaps(laps, stints) {
+    this.laps = laps;
+    this.stints = stints;
+    /** @type {number[]} */
+    const starts = [];
+    for (const lap of laps) {
+      if (lap.start_frame === null || lap.number < 1) continue;
+      const known = starts[lap.number];
+      if (known === undefined || lap.start_frame < known) starts[lap.number] = lap.start_frame;
+    }
+    this.lapStarts = starts;
+    const last = starts.length - 1;
+    if (this.totalLaps === null && this.isRace && last > 0) this.totalLaps = last;
+  }
+
+  /** @param {string} code @returns {number} column, -1 for none */
+  column(code) {
+    return this.layout.entities.indexOf(code);
+  }
+
+  /** @param {FieldName} field @param {number} value @returns {string} the value's name, or "" */
+  label(field, value) {
+    const place = this.field[field];
+    if (place < 0 || !Number.isFinite(value)) return "";
+    return this.layout.fields[place].labels?.[value] ?? "";
+  }
+
+  /** The leader's lap at a frame, from the lap table. @param {number} frame @returns {number} */
+  lapAt(frame) {
+    let lap = 0;
+    for (let n = 1; n < this.lapStarts.length; n++) {
+      if (this.lapStarts[n] !== undefined && this.lapStarts[n] <= frame) lap = n;
+    }
+    return lap;
+  }
+}

@@ -1,0 +1,87 @@
+// @ts-check
+/** What is remembered on this device, in one place. */
+
+/**
+ * @typedef {object} Settings
+ * @property {"metric"|"imperial"} units
+ * @property {"interval"|"gap"} gap
+ * @property {string} tab
+ * @property {boolean} labels
+ * @property {boolean} trails
+ * @property {boolean} corners
+ * @property {boolean} announce
+ * @property {boolean} skipRed
+ * @property {boolean} blueFlags shown in the feed
+ * @property {string} name what others in a room see, "" for what the server says
+ */
+
+const KEY = "replay.settings";
+
+/** @type {Settings} */
+const DEFAULTS = {
+  units: "metric", gap: "interval", tab: "feed",
+  labels: true, trails: true, corners: true, announce: true, skipRed: false,
+  blueFlags: false, name: "",
+};
+
+/** @returns {Settings} */
+function stored() {
+  try {
+    const value = JSON.parse(localStorage.getItem(KEY) ?? "{}");
+    return { ...DEFAULTS, ...(typeof value === "object" ? value : {}) };
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return { ...DEFAULTS };
+  }
+}
+
+/** @type {Settings} */
+export const settings = stored();
+
+/** @type {((name: keyof Settings) => void)[]} */
+const listeners = [];
+
+/** @param {(name: keyof Settings) => void} listener */
+export function onSetting(listener) {
+  listeners.push(listener);
+}
+
+/**
+ * @template {keyof Settings} K
+ * @param {K} name @param {Settings[K]} value
+ */
+export function setSetting(name, value) {
+  settings[name] = value;
+  localStorage.setItem(KEY, JSON.stringify(settings));
+  for (const listener of listeners) listener(name);
+}
+
+/** Change between light and dark, and keep it. */
+export function toggleTheme() {
+  const theme = document.documentElement.dataset.theme === "light" ? "dark" : "light";
+  localStorage.setItem("replay.theme", theme);
+  dispatchEvent(new Event("replay-theme"));
+}
+
+/** @param {number} kmh @returns {number} in the chosen unit */
+export function speedIn(kmh) {
+  return settings.units === "imperial" ? kmh / 1.609344 : kmh;
+}
+
+export function speedUnit() {
+  return settings.units === "imperial" ? "mph" : "km/h";
+}
+
+/** @param {number} celsius @returns {string} */
+export function temperature(celsius) {
+  return settings.units === "imperial"
+    ? `${Math.round(celsius * 1.8 + 32)} °F`
+    : `${Math.round(celsius)} °C`;
+}
+
+/** @param {number} metresPerSecond @returns {string} */
+export function wind(metresPerSecond) {
+  return settings.units === "imperial"
+    ? `${Math.round(metresPerSecond * 2.236936)} mph`
+    : `${metresPerSecond.toFixed(1)} m/s`;
+}

@@ -1,0 +1,30 @@
+// @ts-check
+/** The large Play button over the picture of a session that has not been played yet. */
+
+import { part } from "./elements.js";
+
+/** @typedef {import("../engine/engine.js").Engine} Engine */
+
+export class StartButton {
+  /** @param {Engine} engine */
+  constructor(engine) {
+    this.engine = engine;
+    this.button = part("start");
+    this.played = false;
+    this.button.addEventListener("click", () => {
+      engine.play();
+      // It goes: whoever uses the keyboard is taken to the control that pauses.
+      const control = document.querySelector("#buttons .play");
+      if (control instanceof HTMLElement) control.focus({ preventScroll: true });
+    });
+    engine.on("status", () => this.show());
+    this.show();
+  }
+
+  show() {
+    const { engine } = this;
+    if (engine.playing || engine.live || engine.status === "ended") this.played = true;
+    const ready = engine.status === "paused" || engine.status === "buffering";
+    this.button.hidden = this.played || !ready || engine.frameCount === 0;
+  }
+}

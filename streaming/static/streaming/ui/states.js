@@ -1,0 +1,103 @@
+// @ts-check
+/** What the page says where it does not simply play: importing, waiting, reconnecting, ended, error. */
+
+import { make, part, setText } from "./elements.js";
+
+/** @typedef {import("../engine/engine.js").Engine} Engine */
+
+export class States {
+  /** @param {Engine} engine */
+  constructor(engine) {
+    this.engine = engine;
+    this.curtain = part("curtain");
+    this.message = part("curtain-message");
+    this.progress = /** @type {HTMLProgressElement} */ (part("curtain-progress"));
+    this.actions = part("curtain-actions");
+    this.spinner = /** @type {HTMLElement} */ (this.curtain.querySelector(".spinner"));
+    this.retryAt = 0;
+    engine.on("status", () => this.show());
+    engine.on("loading", (loading) => {
+      this.progress.value = loading.progress;
+      this.loading = loading;
+      this.show();
+    });
+    engine.on("lost", (lost) => {
+      this.retryAt = lost.delay === null ? 0 : performance.now() + lost.delay;
+    });
+    this.loading = /** @type {any} */ (null);
+    this.shown = "";
+    this.show();
+  }
+
+  /** A failure outside of the engine. @param {string} message */
+  fail(message) {
+    this.engine.status = "error";
+    this.engine.problem = message;
+    this.show();
+  }
+
+  show() {
+    const { engine } = this;
+    document.body.dataset.status = engine.status;
+    let kind = "none";
+    let text = "";
+    switch (engine.status) {
+      case "connecting":
+        kind = "blocking";
+        text = engine.problem !== "" ? `${engine.problem} Trying again…`
+          : engine.opening !== null ? "Live: waiting for the first frame…" : "Connecting…";
+        break;
+      case "importing": {
+        kind = "blocking";
+        const percent = Math.round(this.loading?.progress ?? 0);
+        text = `Importing: ${percent} %. ${this.loading?.message ?? ""}`;
+        break;
+      }
+      case "buffering":
+        kind = "small";
+        text = engine.playing && engine.atEdge(engine.frame)
+          ? "Waiting for what comes next…" : "Loading frames…";
+        break;
+      case "reconnecting":
+        kind = "small";
+        text = engine.buffered > 1
+          ? "Connection lost. Playing what is loaded, reconnecting…"
+          : `${engine.problem || "Connection lost."} Reconnecting…`;
+        break;
+      case "ended":
+        kind = "small";
+        text = "The end";
+        break;
+      case "error":
+        kind = "blocking";
+        text = engine.problem || "Something went wrong.";
+        break;
+    }
+    this.curtain.dataset.open = String(kind !== "none");
+    this.curtain.dataset.kind = kind;
+    this.progress.hidden = engine.status !== "importing";
+    this.spinner.hidden = engine.status === "ended" || engine.status === "error";
+    if (text !== "") setText(this.message, text);
+    if (this.shown !== engine.status) this.offer();
+    this.shown = engine.status;
+  }
+
+  /** What can be done about it. */
+  offer() {
+    this.actions.replaceChildren();
+    if (this.engine.status === "error") {
+      const again = make("button", { type: "button", class: "button primary" }, "Try again");
+      again.addEventListener("click", () => location.reload());
+      const all = make("a", { class: "button", href: "/" }, "All sessions");
+      this.actions.append(again, " ", all);
+    } else if (this.engine.status === "ended") {
+      const again = make("button", { type: "button", class: "button" }, "Watch again");
+      again.addEventListener("click", () => {
+        if (this.engine.speed < 0) this.engine.setSpeed(-this.engine.speed);
+        this.engine.seek(0);
+        this.engine.play();
+      });
+      this.actions.append(again);
+    }
+  }
+}

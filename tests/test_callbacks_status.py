@@ -1,0 +1,77 @@
+"""The statistics know of a pause when it begins, however seldom they are looked at."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from streaming.callbacks.registry import Registry
+from streaming.callbacks.sharing import MemoryBoard
+from streaming.connections.consumers import ReplayConnection
+from streaming.playback.command_parser import parse_command
+from streaming.playback.commands import Command
+from streaming.playback.playhead import Playhead
+from streaming.playback.protocol import Encoding
+from streaming.playback.viewer import Viewer
+
+
+async def nothing_comes() -> dict[str, Any]:
+    return {"type": "websocket.disconnect", "code": 1000}
+
+
+async def nobody_hears(_message: dict[str, Any]) -> None:
+    return
+
+
+@pytest.fixture
+async def connection(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ReplayConnection]:
+    registry = Registry("w1", MemoryBoard())
+    monkeypatch.setattr("streaming.connections.connection.get_registry", lambda: registry)
+    opened = ReplayConnection({}, nothing_comes, nobody_hears, "demo")
+    opened.pump.viewer = Viewer(
+        frame_count=1_000,
+        frame_rate=25.0,
+        segment_frames=25,
+        now=time.monotonic(),
+        encoding=Encoding.ROWS,
+        lead=8.0,
+        window=8,
+    )
+    yield opened
+    await registry.stop()
+
+
+def command(action: str) -> Command:
+    return parse_command(f'{{"action": "{action}"}}')
+
+
+async def test_a_command_sets_the_status_at_once(connection: ReplayConnection) -> None:
+    viewer = connection.viewer
+    assert viewer is not None
+    connection.carry_out_held(viewer)
+    assert connection.statistics.status == "paused"
+    for action, status in (("play", "playing"), ("pause", "paused"), ("play", "playing")):
+        connection.carry_out(viewer, command(action))
+        assert connection.statistics.status == status
+
+
+async def test_an_operators_pause_sets_the_status_at_once(connection: ReplayConnection) -> None:
+    viewer = connection.viewer
+    assert viewer is not None
+    connection.carry_out(viewer, command("play"))
+    assert connection.statistics.on_command is not None
+    connection.statistics.on_command("pause")
+    assert connection.statistics.status == "paused"
+
+
+async def test_a_rooms_pause_sets_the_status_at_once(connection: ReplayConnection) -> None:
+    viewer = connection.viewer
+    assert viewer is not None
+    connection.carry_out(viewer, command("play"))
+    viewer.room = "friends"
+    now = time.monotonic()
+    connection.follow_room(Playhead(10.0, 1.0, False), now, sought=False)
+    assert connection.statistics.status == "paused"

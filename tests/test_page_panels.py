@@ -1,0 +1,214 @@
+"""The panels around the picture agree with the recording."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Route
+
+from .conftest import RunningServer
+from .player_page import OpenPage, PlayerPage
+from .samples import LOADING_SLUG, PLAY_SLUG, RACE_SLUG
+
+pytest_plugins = ("tests.player_page",)
+
+
+@pytest.fixture
+def race(open_page: OpenPage, server: RunningServer) -> PlayerPage:
+    """The sample race at 1:00, in its fourth lap."""
+    player = open_page(f"{server.url}/sessions/{RACE_SLUG}/?t=62")
+    player.ready()
+    player.until("r.frame === 1550 && r.status === 'paused'")
+    return player
+
+
+def test_the_leaderboard_is_a_table_in_order(race: PlayerPage) -> None:
+    table = race.page.get_by_role("table", name="Leaderboard")
+    assert table.get_by_role("columnheader").all_inner_texts() == [
+        "Pos", "Driver", "Interval", "Last", "Best", "Tyre", "Pit",
+    ]  # fmt: skip
+    race.until_page(
+        "document.querySelector('.leaderboard tbody tr td.pos').innerText.startsWith('1')"
+    )
+    codes = table.get_by_role("rowheader").all_inner_texts()
+    assert codes == [f"C{i:02d}" for i in range(20)]
+    second = race.cells(1)
+    assert second[2] == "+0.200"
+    assert second[3] == second[4] == "20.000"
+    race.page.get_by_role("button", name="Gap", exact=True).click()
+    race.until_page(
+        "document.querySelectorAll('.leaderboard tbody tr')[5].innerText.includes('+1.000')"
+    )
+
+
+def test_the_tyres_so_far_open_by_keyboard(race: PlayerPage) -> None:
+    race.until_page("document.querySelector('.tyre-button').textContent.includes('history')")
+    race.until_page("document.querySelector('.leaderboard td.pos').innerText.startsWith('1')")
+    opener = race.page.get_by_role("button", name="history").first
+    opener.focus()
+    race.page.keyboard.press("Enter")
+    history = race.page.get_by_role("dialog", name="Tyres of C00")
+    assert history.get_by_role("listitem").all_inner_texts() == ["S\nSoft, since lap 1"]
+    assert opener.get_attribute("aria-expanded") == "true"
+    race.page.keyboard.press("Escape")
+    assert history.is_hidden()
+    race.until_page("document.activeElement.classList.contains('tyre-button')")
+    race.until_page("document.activeElement.getAttribute('aria-expanded') === 'false'")
+
+
+def test_blue_flags_are_shown_on_demand(open_page: OpenPage, server: RunningServer) -> None:
+    player = open_page("about:blank")
+
+    def with_a_blue_flag(route: Route) -> None:
+        answer = route.fetch()
+        body = answer.json()
+        blue = {**body["events"][0], "frame": 1000, "kind": "flag", "value": "blue"}
+        body["events"] = sorted(
+            [*body["events"], {**blue, "message": "WAVED BLUE FLAG FOR C19"}],
+            key=lambda event: int(event["frame"]),
+        )
+        route.fulfill(response=answer, json=body)
+
+    player.page.route("**/api/sessions/*/events*", with_a_blue_flag)
+    player.page.goto(f"{server.url}/sessions/{RACE_SLUG}/?t=62")
+    player.ready()
+    player.until_page("document.querySelectorAll('.feed li').length === 2")
+    toggle = player.page.get_by_role("button", name="Blue flags")
+    assert toggle.get_attribute("aria-pressed") == "false"
+    toggle.click()
+    player.until_page("document.querySelectorAll('.feed li').length === 3")
+    assert "BLUE FLAG" in player.page.get_by_role("tabpanel", name="Race control").inner_text()
+
+
+def test_choosing_highlights_everywhere(race: PlayerPage) -> None:
+    button = race.page.get_by_role("button", name="C02")
+    button.click()
+    assert button.get_attribute("aria-pressed") == "true"
+    assert race.state()["selected"] == ["C02"]
+    race.page.get_by_role("tab", name="Telemetry").click()
+    race.until_page("document.querySelectorAll('.gauge').length === 1")
+    race.page.get_by_role("button", name="C05").click()
+    race.until_page("document.querySelectorAll('.gauge').length === 2")
+    race.page.keyboard.press("Escape")
+    assert race.state()["selected"] == []
+
+
+def test_a_click_on_a_car_chooses_it(race: PlayerPage) -> None:
+    # The leader's place in the picture, from the sample's circle, by the page's own camera.
+    box = race.page.locator("#cars").bounding_box()
+    assert box is not None
+    for dx in range(int(box["width"]) - 8, int(box["width"] * 0.6), -8):
+        race.page.mouse.click(box["x"] + dx, box["y"] + box["height"] / 2)
+        if race.state()["selected"]:
+            return
+    # At 62 s the leader is at a tenth of the lap: above the middle, on the right.
+    for dy in range(0, int(box["height"]), 8):
+        for dx in range(int(box["width"] / 2), int(box["width"]), 16):
+            race.page.mouse.click(box["x"] + dx, box["y"] + dy)
+            if race.state()["selected"]:
+                return
+    raise AssertionError("no click on the picture has chosen a car")
+
+
+def test_the_top_bar(race: PlayerPage) -> None:
+    race.until_page("document.querySelector('#lap-counter').innerText === '4 / 6'")
+    assert race.text("#session-clock") == "1:02"
+    assert race.text("#flag") == "Clear"
+    assert race.text("#weather").split("\n")[:4] == ["Air", "22 °C", "Track", "34 °C"]
+
+
+def test_race_control_follows_the_playhead_both_ways(race: PlayerPage) -> None:
+    feed = race.page.get_by_role("tabpanel", name="Race control")
+    race.until_page("document.querySelectorAll('.feed li').length === 2")
+    assert "YELLOW IN SECTOR 2" in feed.inner_text()
+    race.page.keyboard.press("9")
+    race.until_page("document.querySelectorAll('.feed li').length === 3")
+    race.page.keyboard.press("1")
+    race.until_page("document.querySelectorAll('.feed li').length === 1")
+    assert "GREEN LIGHT" in feed.inner_text()
+    race.page.keyboard.press("9")
+    race.until_page("document.querySelectorAll('.feed li').length === 3")
+    race.page.get_by_role("group", name="Show").get_by_role("button", name="Pits").click()
+    race.until_page("document.querySelectorAll('.feed li').length === 1")
+    feed.get_by_role("listitem").get_by_role("button").click()
+    race.until("r.frame === 1800")
+
+
+def test_race_control_is_spoken_while_playing(race: PlayerPage) -> None:
+    race.page.keyboard.press("4")
+    race.until("r.frame === 1200")
+    race.page.keyboard.press("j")
+    race.until("r.frame === 950")
+    race.page.get_by_label("Speed").select_option("2")
+    race.page.keyboard.press("k")
+    race.until_page("document.querySelector('#announcer').textContent.includes('YELLOW')")
+    assert race.page.locator("#announcer").get_attribute("aria-live") == "polite"
+
+
+def test_two_laps_are_compared(race: PlayerPage) -> None:
+    race.page.get_by_role("tab", name="Compare laps").click()
+    race.until_page("document.querySelectorAll('#comparison .uplot').length >= 4")
+    assert race.page.get_by_label("Driver A", exact=True).input_value() == "C00"
+    race.page.get_by_label("Driver B", exact=True).select_option("C09")
+    race.until_page("document.querySelector('#comparison .legend').innerText.includes('C09')")
+    times = race.page.get_by_role("table", name="Times").get_by_role("row").all_inner_texts()
+    assert times[4].split("\t")[:3] == ["Lap", "20.000", "20.000"]
+    corners = race.page.get_by_role("table", name="Lowest speed in the corners").get_by_role("row")
+    assert corners.all_inner_texts()[1].split("\t")[:3] == ["Turn 1", "250", "250"]
+
+
+def test_strategy(race: PlayerPage) -> None:
+    race.page.get_by_role("tab", name="Strategy").click()
+    race.until_page("document.querySelectorAll('#panel-strategy .uplot').length === 2")
+    tyres = race.page.get_by_role("table", name="Tyres").get_by_role("row")
+    assert tyres.count() == 21
+    assert "Soft, laps 1 to 5" in tyres.nth(1).inner_text()
+
+
+def test_tabs_work_with_the_arrow_keys_and_are_remembered(race: PlayerPage) -> None:
+    race.page.get_by_role("tab", name="Race control").focus()
+    race.page.keyboard.press("ArrowRight")
+    telemetry = race.page.get_by_role("tab", name="Telemetry")
+    assert telemetry.get_attribute("aria-selected") == "true"
+    race.page.reload()
+    race.ready()
+    assert telemetry.get_attribute("aria-selected") == "true"
+
+
+def test_units_and_theme_are_remembered(race: PlayerPage) -> None:
+    race.page.get_by_role("button", name="Settings").click()
+    race.page.get_by_label("Units").select_option("imperial")
+    race.page.get_by_role("button", name="Change").click()
+    race.page.keyboard.press("Escape")
+    race.until_page("document.querySelector('#weather').innerText.includes('71 °F')")
+    theme = race.page.evaluate("document.documentElement.dataset.theme")
+    race.page.reload()
+    race.ready()
+    assert race.page.evaluate("document.documentElement.dataset.theme") == theme
+    race.until_page("document.querySelector('#weather').innerText.includes('71 °F')")
+
+
+def test_zoom_and_follow(race: PlayerPage) -> None:
+    follow = race.page.get_by_role("button", name="Follow the chosen")
+    follow.click()
+    assert follow.get_attribute("aria-pressed") == "true"
+    assert race.state()["selected"] == ["C00"]
+    race.page.get_by_role("button", name="Show everything").click()
+    assert follow.get_attribute("aria-pressed") == "false"
+
+
+def test_a_play_has_no_panel_of_a_race(open_page: OpenPage, server: RunningServer) -> None:
+    player = open_page(f"{server.url}/sessions/{PLAY_SLUG}/")
+    player.ready()
+    assert player.page.get_by_role("tab").all_inner_texts() == ["Events", "Telemetry"]
+    assert player.page.get_by_role("columnheader").all_inner_texts() == ["Code", "Speed"]
+    assert not player.page.locator("#lap-fact").is_visible()
+    player.page.keyboard.press("k")
+    player.until("r.status === 'playing' && r.frame > 5")
+    assert player.problems == []
+
+
+def test_an_import_shows_its_progress(open_page: OpenPage, server: RunningServer) -> None:
+    player = open_page(f"{server.url}/sessions/{LOADING_SLUG}/")
+    player.until("r.status === 'importing'")
+    assert "40 %" in player.text("#curtain-text")
+    assert player.page.get_by_role("progressbar").is_visible()

@@ -1,0 +1,54 @@
+"""What the README shows works, and names the commands that CI runs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from .conftest import ROOT, RunningServer
+from .samples import RACE_SLUG
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_python_example_runs(server: RunningServer) -> None:
+    [example] = re.findall(r"```python\n(.*?)```", README, re.S)
+    example = example.replace("ws://127.0.0.1:8000", server.websocket("")).replace(
+        "/demo/", f"/{RACE_SLUG}/"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", example],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("Small race ('C00', 'C01'")
+    numbers = [int(line.split()[0]) for line in lines[1:]]
+    assert numbers == sorted(numbers)
+    assert numbers[0] <= 60 * 25 <= numbers[-1]
+
+
+def test_ci_runs_the_commands_of_the_readme() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    for command in ("make lint", "make test"):
+        assert f"`{command}`" in README
+        assert re.search(rf"^{command}$", script, re.M)
+
+
+def test_every_linked_document_is_there() -> None:
+    for document in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
+            if not link.startswith("http"):
+                assert Path(document.parent / link).exists(), f"{document.name}: {link}"
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"make ([a-z]+)", README)):
+        assert re.search(rf"^{target}:", makefile, re.M), target

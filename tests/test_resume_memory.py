@@ -1,0 +1,144 @@
+"""Where viewers were, kept for whichever worker they come back to."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from streaming.connections import resume
+from streaming.connections.resume import ResumeError, ResumeMemory, issue_token, read_token
+from streaming.playback.playhead import Playhead
+
+PLAYING = Playhead(100.0, 2.0, True, 3)
+TOGETHER = PLAYING._replace(room="r" * 64)
+
+
+class Clock:
+    now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A busy machine must not look like a lost Redis here: what is kept is what is tested.
+    monkeypatch.setattr(resume, "REDIS_TIMEOUT", 60)
+
+
+def test_a_token_carries_its_playhead() -> None:
+    token = issue_token("abc", "race", PLAYING)
+    assert read_token(token, "race") == ("abc", PLAYING)
+    assert len(token) < 200
+    assert read_token(issue_token("abc", "race", TOGETHER), "race") == ("abc", TOGETHER)
+
+
+@pytest.mark.parametrize("token", ["", "x", "a:b:c", "eyJ:1:2", "é", "\ud800", "a" * 4096])
+def test_no_other_token_is_accepted(token: str) -> None:
+    with pytest.raises(ResumeError, match="not a token"):
+        read_token(token, "race")
+
+
+def test_a_token_is_for_its_session() -> None:
+    with pytest.raises(ResumeError, match="for session race"):
+        read_token(issue_token("abc", "race", PLAYING), "other")
+
+
+async def test_another_worker_finds_where_a_connection_ended(valkey: str) -> None:
+    clock = Clock()
+    one, two = ResumeMemory(valkey, clock), ResumeMemory(valkey, clock)
+    one.changed("ended", Playhead(5.0, 1.0, True))
+    await one.ended("ended", TOGETHER)
+    clock.now += 60
+    assert await two.get("ended", 25.0) == TOGETHER, "time stands still for who is away"
+    await one.close()
+    await two.close()
+
+
+async def test_a_killed_workers_viewers_are_where_they_would_have_played_to(valkey: str) -> None:
+    clock = Clock()
+    one, two = ResumeMemory(valkey, clock), ResumeMemory(valkey, clock)
+    one.changed("killed", PLAYING)
+    await one.send()
+    clock.now += 10
+    assert await two.get("killed", 25.0) == PLAYING._replace(frame=600.0)
+    await one.close()
+    await two.close()
+
+
+async def test_a_worker_knows_its_own_viewers_better_than_redis_does(valkey: str) -> None:
+    memory = ResumeMemory(valkey, Clock())
+    memory.changed("own", PLAYING)
+    await memory.send()
+    memory.changed("own", TOGETHER)
+    assert await memory.get("own", 25.0) == TOGETHER, "the last change is not shared yet"
+    await memory.close()
+
+
+async def test_the_end_is_shared_after_what_is_being_shared_already(valkey: str) -> None:
+    clock = Clock()
+    one, two = ResumeMemory(valkey, clock), ResumeMemory(valkey, clock)
+    one.changed("late", PLAYING)
+    earlier = asyncio.create_task(one.send())
+    await asyncio.sleep(0)
+    await one.ended("late", TOGETHER)
+    assert earlier.done()
+    assert await two.get("late", 25.0) == TOGETHER
+    await one.close()
+    await two.close()
+
+
+async def test_what_changes_while_others_are_being_shared_is_shared_too(
+    valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resume, "SEND_EVERY", 0.0)
+    clock = Clock()
+    one, two = ResumeMemory(valkey, clock), ResumeMemory(valkey, clock)
+    one.changed("moving", PLAYING)
+    while one._unsent:  # noqa: ASYNC110 - nobody tells when it has been taken up
+        await asyncio.sleep(0)
+    one.changed("moving", TOGETHER)
+    while await two.get("moving", 25.0) != TOGETHER:
+        pass
+    await one.close()
+    await two.close()
+
+
+async def test_who_ends_together_is_shared_together(
+    valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand ends one after another would keep the last connection for a thousand turns."""
+    memory, other = ResumeMemory(valkey, Clock()), ResumeMemory(valkey, Clock())
+    batches = 0
+    send_batch = memory._send_batch
+
+    async def counted(*arguments: Any) -> None:
+        nonlocal batches
+        batches += 1
+        await send_batch(*arguments)
+
+    monkeypatch.setattr(memory, "_send_batch", counted)
+    await asyncio.gather(*(memory.ended(f"together-{i}", PLAYING) for i in range(100)))
+    assert batches <= 2
+    assert await other.get("together-99", 25.0) == PLAYING
+    await memory.close()
+    await other.close()
+
+
+async def test_one_worker_alone_remembers_for_an_hour() -> None:
+    clock = Clock()
+    memory = ResumeMemory("", clock)
+    await memory.ended("here", PLAYING)
+    assert await memory.get("here", 25.0) == PLAYING
+    assert await memory.get("unknown", 25.0) is None
+    clock.now += 3601
+    assert await memory.get("here", 25.0) is None
+
+
+async def test_without_redis_for_a_moment_this_worker_remembers() -> None:
+    memory = ResumeMemory("redis://127.0.0.1:1", Clock())
+    await memory.ended("here", PLAYING)
+    assert await memory.get("here", 25.0) == PLAYING
+    await memory.close()

@@ -1,0 +1,183 @@
+"""Close code 4408 on both servers: who lets frames wait for too long is sent away, and only who."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from streaming.playback.protocol import CloseCode
+
+from .conftest import SERVE, RunningServer, start_serving
+from .deaf_client import RECEIVE_BUFFER, DeafClient
+from .samples import ADMIN, PASSWORD, RACE_SLUG
+from .websocket_client import Wire, open_wire
+
+PATH = f"/ws/sessions/{RACE_SLUG}/"
+PROGRAMS = {"daphne": SERVE, "uvicorn": ("-m", "tests.uvicorn_app")}
+CLOSED = "/admin/streaming/liveconnection/closed/"
+
+
+@pytest.fixture(scope="module", params=list(PROGRAMS))
+def impatient(
+    request: pytest.FixtureRequest, sample_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningServer]:
+    """A server that waits two seconds for an acknowledgement."""
+    folder = tmp_path_factory.mktemp(request.param) / "data"
+    shutil.copytree(sample_data, folder)
+    running = start_serving(
+        folder,
+        program=PROGRAMS[request.param],
+        ACK_TIMEOUT="2",
+        API_TOKENS="test-token",
+        MESSAGES_PER_SECOND="100000",
+    )
+    yield running
+    running.stop()
+
+
+class Watcher:
+    """Another viewer of the same worker, which reads all the time and acknowledges at once. Its
+    frames are a test's clock too."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._arrived = asyncio.Condition()
+
+    async def read_on(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._wire.until_data()
+            async with self._arrived:
+                self._arrived.notify_all()
+
+    async def second(self) -> None:
+        """Wait for the next segment."""
+        until = len(self._wire.data) + 1
+        async with self._arrived:
+            await self._arrived.wait_for(lambda: len(self._wire.data) >= until)
+
+    async def assert_served_as_if_alone(self) -> None:
+        """Nothing was dropped, left out or sent twice."""
+        assert (await self._wire.ask("pause"))["dropped"] == 0
+        firsts = [d[3] for d in self._wire.data]
+        assert firsts == list(range(0, 25 * len(firsts), 25))
+
+
+@asynccontextmanager
+async def watching(server: RunningServer) -> AsyncIterator[Watcher]:
+    """Watch at 1x, a segment in each second, until the end of the block."""
+    async with open_wire(server.websocket(PATH)) as wire:
+        await wire.ask("hello", lead=1, fields=["x"], entities=["C00"])
+        await wire.until_data()
+        await wire.say("play", speed=1)
+        watcher = Watcher(wire)
+        reading = asyncio.create_task(watcher.read_on())
+        try:
+            yield watcher
+            assert not reading.done()
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+        await watcher.assert_served_as_if_alone()
+
+
+async def slow_ones(server: RunningServer) -> int:
+    """How many the server has closed with 4408, by its metrics."""
+    async with httpx.AsyncClient(base_url=server.url, timeout=20) as client:
+        text = (await client.get("/metrics", headers={"Authorization": "Bearer test-token"})).text
+    found = re.findall(r'replay_connections_closed_total\{code="4408".*?\} ([\d.]+)', text)
+    return round(sum(map(float, found)))
+
+
+async def until_one_more(server: RunningServer, watcher: Watcher, before: int) -> str:
+    """The admin's page of the connection that is closed with 4408, as text.
+
+    It is looked for with each segment of the other viewer.
+    """
+    while await slow_ones(server) == before:
+        await watcher.second()
+    assert await slow_ones(server) == before + 1
+    async with httpx.AsyncClient(base_url=server.url, timeout=20) as admin:
+        page = await admin.get("/admin/login/")
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
+        assert token
+        form = {"username": ADMIN, "password": PASSWORD, "csrfmiddlewaretoken": token[1]}
+        assert (await admin.post("/admin/login/", data=form)).status_code == 302
+        while True:
+            # Newest first; what has just ended is listed within a second.
+            rows = re.findall(rf'{CLOSED}\w+/">.*?</tr>', (await admin.get(CLOSED)).text)
+            if sum("4408" in row for row in rows) == before + 1:
+                newest = next(row for row in rows if "4408" in row).split('"')[0]
+                text = re.sub(r"<[^>]+>", " ", (await admin.get(newest)).text)
+                return " ".join(text.split())
+            await watcher.second()
+
+
+@pytest.mark.parametrize("encoding", ["segments", "rows"])
+async def test_who_reads_but_does_not_acknowledge(impatient: RunningServer, encoding: str) -> None:
+    before = await slow_ones(impatient)
+    async with watching(impatient) as watcher:
+        async with open_wire(impatient.websocket(PATH), acknowledge=False) as wire:
+            welcome = await wire.ask("hello", encoding=encoding, window=2)
+            await wire.say("play", speed=8)
+            bye = await wire.until_type("bye")
+            assert "acknowledgement" in bye["reason"]
+            assert await wire.close_code() == CloseCode.SLOW
+            assert wire.said[-1] is bye, "the last that was said"
+            assert len(wire.data) == 2
+        page = await until_one_more(impatient, watcher, before)
+        assert "slow, no acknowledgement, code 4408" in page
+        assert welcome["connection"] in page
+
+
+async def test_who_acknowledges_within_the_time_stays(impatient: RunningServer) -> None:
+    async with (
+        watching(impatient) as watcher,
+        open_wire(impatient.websocket(PATH), acknowledge=False) as wire,
+    ):
+        await wire.ask("hello", encoding="rows", window=1)
+        await wire.say("play", speed=1)
+        for _ in range(5):
+            data = await wire.until_data()
+            await watcher.second()
+            await wire.say("ack", seq=data[2])
+        # More than twice the time has passed; it took what was due and hears of the rest.
+        assert (await wire.ask("pause"))["dropped"] > 25
+
+
+DEAF: dict[str, dict[str, Any]] = {
+    "rows": {"encoding": "rows", "window": 32},
+    "segments": {"encoding": "segments", "window": 32, "lead": 60},
+    "plain": {},
+}
+
+
+@pytest.mark.parametrize("dialect", list(DEAF))
+async def test_who_reads_nothing_at_all(impatient: RunningServer, dialect: str) -> None:
+    """The socket is full, so that neither `bye` nor the close can be seen: it ends all the same."""
+    before = await slow_ones(impatient)
+    async with watching(impatient) as watcher:
+        subprotocol, path = ("replay.v1", PATH)
+        if dialect == "plain":
+            subprotocol, path = (None, f"/ws/replay/{RACE_SLUG}")
+        with DeafClient(impatient.port, path, subprotocol=subprotocol) as deaf:
+            if subprotocol:
+                deaf.say("hello", **DEAF[dialect])
+            deaf.say("play", speed=1)
+            for burst in range(3):
+                # Each is answered by a row, or once the window is full by words: the socket fills.
+                for frame in range(200):
+                    deaf.say("seek", frame=frame, **({"id": frame} if subprotocol else {}))
+                if burst:
+                    await watcher.second()
+            page = await until_one_more(impatient, watcher, before)
+            assert "slow, no acknowledgement, code 4408" in page
+            assert len(deaf.read_to_the_end()) > RECEIVE_BUFFER

@@ -1,0 +1,91 @@
+"""The whole service, with trouble on request: `python -m tests.troubled_app`.
+
+It prints `listening URL`. What can be asked of it, beside the service itself:
+
+GET /trouble/block    a handler stops the event loop for 300 ms, or longer than it ever stood still
+GET /trouble/busier   from now on the event loop has more to do each second
+?trouble=slow-send    on a WebSocket's address: a middleware that takes 2 ms to pass a message on
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "replayproject.settings")
+
+from replayproject.asgi import application as service  # sets Django up
+from streaming.callbacks.registry import get_registry
+from streaming.drain import drain
+from streaming.server import run_server
+
+BLOCK_S = 0.3
+SLOW_SEND_S = 0.002
+# A quarter of a frame's 40 ms at first; a frame takes two or three turns of the loop. After a
+# minute still far below the 100 ms that would be a stall; where the machine is busy itself, on and
+# on until it shows.
+BUSY_FROM_S, BUSIER_EACH_SECOND = 0.01, 1.018
+
+_background: set[asyncio.Task[None]] = set()
+
+
+async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    path = scope.get("path", "")
+    if path == "/trouble/block":
+        # On a busy machine it may have stood still before, and for longer.
+        monitor = get_registry().monitor
+        longest = monitor and monitor.longest
+        block(max(BLOCK_S, 1.5 * longest.duration_ms / 1000 if longest else 0.0))
+        await answer(send)
+    elif path == "/trouble/busier":
+        _background.add(asyncio.create_task(grow_busier()))
+        await answer(send)
+    elif scope.get("query_string") == b"trouble=slow-send":
+        # Past the server's own quick way of sending many at once.
+        plain = {name: value for name, value in scope.items() if name != "extensions"}
+        await service(plain, receive, slowly(send))
+    else:
+        await service(scope, receive, send)
+
+
+def block(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+async def grow_busier() -> None:
+    began = time.monotonic()
+    while True:
+        passed = time.monotonic() - began
+        block(BUSY_FROM_S * BUSIER_EACH_SECOND**passed)
+        await asyncio.sleep(0)
+
+
+def slowly(send: Any) -> Any:
+    async def send_slowly(message: dict[str, Any]) -> None:
+        block(SLOW_SEND_S)
+        await send(message)
+
+    return send_slowly
+
+
+async def answer(send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"as you wish"})
+
+
+def listening(port: int) -> None:
+    asyncio.get_event_loop().call_soon(get_registry().start)
+    print(f"listening http://127.0.0.1:{port}", flush=True)
+
+
+async def end() -> None:
+    for task in _background:
+        task.cancel()
+    await drain()
+    await get_registry().stop()
+
+
+if __name__ == "__main__":
+    run_server(application, on_listening=listening, drain=end)
