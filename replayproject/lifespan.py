@@ -8,6 +8,7 @@ to come back. So its signal handlers are called only after the viewers have been
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import threading
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,8 @@ from streaming.drain import drain
 from . import health
 
 Handler = Callable[[int, FrameType | None], Any]
+
+logger = logging.getLogger("replayproject.lifespan")
 
 
 class FarewellFirst:
@@ -66,6 +69,8 @@ class FarewellFirst:
     async def _end(self, number: int, handler: Handler) -> None:
         try:
             await self._farewell()
+        except Exception:
+            logger.exception("viewers may not have been told when to come back")
         finally:
             handler(number, None)
 

@@ -76,7 +76,9 @@ async def test_a_second_signal_does_not_wait() -> None:
 
 
 @pytest.mark.usefixtures("restored")
-async def test_a_farewell_that_fails_keeps_nobody_from_ending() -> None:
+async def test_a_farewell_that_fails_keeps_nobody_from_ending(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     server = OtherServer()
     signal.signal(signal.SIGTERM, server.handle_exit)
 
@@ -88,4 +90,5 @@ async def test_a_farewell_that_fails_keeps_nobody_from_ending() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     await server.ended.wait()
     assert server.heard == [signal.SIGTERM]
+    assert "viewers may not have been told when to come back" in caplog.messages
     signals.uninstall()
