@@ -32,6 +32,8 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("tests")
 
+pytest.register_assert_rewrite("tests.player_page")
+
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 120
 ENDED = "(output ended)"

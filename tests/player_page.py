@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 FLAGS = (
     "--no-sandbox",
@@ -18,6 +18,7 @@ FLAGS = (
     "--disable-sync",
 )
 WAIT_MILLISECONDS = 60_000
+expect.set_options(timeout=WAIT_MILLISECONDS)
 
 _UNTIL = """
 ([condition, timeout]) => new Promise((resolve, reject) => {
@@ -63,10 +64,8 @@ class PlayerPage:
         self.until(f"({condition})", timeout)
 
     def ready(self) -> dict[str, Any]:
-        """The state once the recording is open and its picture is there."""
-        return self.until(
-            "r.frameCount > 0 && r.status === 'paused' && document.querySelector('.leaderboard')"
-        )
+        """The state once the recording is on the page with its panels, and its picture is there."""
+        return self.until("r.complete && r.status === 'paused'")
 
     def text(self, selector: str) -> str:
         return self.page.locator(selector).inner_text()

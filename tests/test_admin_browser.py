@@ -182,7 +182,7 @@ def test_detail_and_workers_pages_update_themselves(
     assert page.locator("svg[role=img]").count() >= 6
     page.click("text=Workers")
     expect(page.locator("#live-state")).to_contain_text("Live: updated")
-    assert page.locator("table[aria-label=Workers] tbody tr").count() == 1
+    expect(page.locator("table[aria-label=Workers] tbody tr")).to_have_count(1)
 
 
 def test_every_column_is_seen_without_scrolling_sideways(

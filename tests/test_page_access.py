@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from .axe import serious
 from .conftest import RunningServer
@@ -39,10 +40,10 @@ def test_dialogs(open_page: OpenPage, server: RunningServer, dialog: str) -> Non
     player = open_page(f"{server.url}/sessions/{RACE_SLUG}/")
     player.ready()
     player.page.get_by_role("button", name=dialog).click()
-    assert player.page.get_by_role("dialog").is_visible()
+    expect(player.page.get_by_role("dialog")).to_be_visible()
     assert serious(player.page) == []
     player.page.keyboard.press("Escape")
-    assert not player.page.get_by_role("dialog").is_visible()
+    expect(player.page.get_by_role("dialog")).to_be_hidden()
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from playwright.sync_api import expect
+
 from .conftest import RunningServer
 from .player_page import OpenPage
 from .samples import LOADING_SLUG, RACE_SLUG, STAFF_SLUG
@@ -12,9 +14,9 @@ pytest_plugins = ("tests.player_page",)
 def test_it_works(open_page: OpenPage, server: RunningServer) -> None:
     player = open_page(server.url + "/")
     card = player.page.locator(f"[data-slug={RACE_SLUG}]")
-    assert card.get_by_role("heading").inner_text() == "Small race"
-    assert "2 min" in card.inner_text()
-    assert card.locator("svg path").count() == 2
+    expect(card.get_by_role("heading")).to_have_text("Small race")
+    expect(card).to_contain_text("2 min")
+    expect(card.locator("svg path")).to_have_count(2)
     card.get_by_role("link").click()
     player.ready()
     assert player.problems == []
@@ -25,9 +27,9 @@ def test_search_and_filters(open_page: OpenPage, server: RunningServer) -> None:
     page.get_by_role("searchbox").fill("small r")
     page.keyboard.press("Enter")
     page.wait_for_url("**/?q=small+r")
-    assert page.locator(".card").count() == 1
+    expect(page.locator(".card")).to_have_count(1)
     page.goto(server.url + "/?kind=play")
-    assert page.locator(".card h2").all_inner_texts() == ["Small play"]
+    expect(page.locator(".card h2")).to_have_text(["Small play"])
     page.goto(server.url + "/?year=abc")
     assert "No session matches" in page.inner_text("main")
 
@@ -35,12 +37,12 @@ def test_search_and_filters(open_page: OpenPage, server: RunningServer) -> None:
 def test_an_import_under_way_shows_how_far(open_page: OpenPage, server: RunningServer) -> None:
     page = open_page(server.url + "/").page
     bar = page.locator(f"[data-slug={LOADING_SLUG}] progress")
-    assert bar.get_attribute("value") == "40"
+    expect(bar).to_have_attribute("value", "40")
 
 
 def test_what_is_for_staff_is_not_shown(open_page: OpenPage, server: RunningServer) -> None:
     player = open_page(server.url + "/")
-    assert player.page.locator(f"[data-slug={STAFF_SLUG}]").count() == 0
+    expect(player.page.locator(f"[data-slug={STAFF_SLUG}]")).to_have_count(0)
     response = player.page.goto(f"{server.url}/sessions/{STAFF_SLUG}/")
     assert response is not None
     assert "/admin/login" in response.url or response.status == 403

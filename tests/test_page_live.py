@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Callable
 
 import pytest
+from playwright.sync_api import expect
 
 from .conftest import RunningServer
 from .live_app import LIVE_SLUG
@@ -47,7 +48,7 @@ def go_live(player: PlayerPage) -> None:
 def test_go_live_follows_the_edge(open_page: OpenPage, live: RunningServer) -> None:
     player = watch(open_page, live)
     button = player.page.get_by_role("button", name="Go live")
-    assert button.get_attribute("aria-pressed") == "false"
+    expect(button).to_have_attribute("aria-pressed", "false")
     go_live(player)
     player.until_page("document.querySelector('.live-button').ariaPressed === 'true'")
     begun = player.state()
@@ -126,7 +127,7 @@ def test_it_ends(open_page: OpenPage, live: RunningServer) -> None:
     frames = ask(live, "end")
     ended = player.until("r.status === 'ended'")
     assert (ended["frame"], ended["frameCount"]) == (frames - 1, frames)
-    assert player.page.get_by_role("button", name="Go live").is_hidden()
+    expect(player.page.get_by_role("button", name="Go live")).to_be_hidden()
     player.page.keyboard.press("0")
     player.until("r.status === 'playing' && r.frame > 10 && r.frame < 200")
     assert player.problems == []
@@ -142,9 +143,9 @@ def test_it_is_stored_and_goes_on(open_page: OpenPage, live: RunningServer) -> N
     # It has played on meanwhile, however long that took, a little faster where it caught up.
     played = (time.monotonic() - asked) * 25 * 1.1
     assert before["frame"] < after["frame"] < before["frame"] + played + 25
-    assert player.page.get_by_role("button", name="Go live").is_hidden()
-    assert player.page.get_by_role("tab").count() == 4
-    assert player.page.get_by_role("table", name="Leaderboard").count() == 1
+    expect(player.page.get_by_role("button", name="Go live")).to_be_hidden()
+    expect(player.page.get_by_role("tab")).to_have_count(4)
+    expect(player.page.get_by_role("table", name="Leaderboard")).to_have_count(1)
     player.page.get_by_role("button", name="C02").click()
     player.until("r.selected.join() === 'C02'")
 

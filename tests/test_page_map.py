@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from playwright.sync_api import expect
+
 from .conftest import RunningServer
 from .player_page import OpenPage
 
@@ -55,14 +57,12 @@ def test_it_works(
     )  # fmt: skip
     player = open_page(f"{server.url}/sessions/boats/")
     player.ready()
-    assert player.page.get_by_role("table").get_by_role("rowheader").all_inner_texts() == [
-        "Gull",
-        "Tern",
-    ]
-    assert player.page.get_by_role("columnheader").all_inner_texts() == ["Code"]
-    assert player.page.get_by_role("tab").all_inner_texts() == ["Events", "Telemetry"]
+    rows = player.page.get_by_role("table").get_by_role("rowheader")
+    expect(rows).to_have_text(["Gull", "Tern"])
+    expect(player.page.get_by_role("columnheader")).to_have_text(["Code"])
+    expect(player.page.get_by_role("tab")).to_have_text(["Events", "Telemetry"])
     for absent in ("#lap-fact", "#flag-fact", "#fastest-fact", "#weather"):
-        assert player.page.locator(absent).is_hidden()
+        expect(player.page.locator(absent)).to_be_hidden()
     player.page.get_by_label("Speed").select_option("4")
     player.page.keyboard.press("k")
     player.until("r.status === 'playing' && r.frame > 10")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Route
+from playwright.sync_api import Route, expect
 
 from .conftest import RunningServer
 from .player_page import OpenPage, PlayerPage
@@ -47,12 +47,30 @@ def test_the_tyres_so_far_open_by_keyboard(race: PlayerPage) -> None:
     opener.focus()
     race.page.keyboard.press("Enter")
     history = race.page.get_by_role("dialog", name="Tyres of C00")
-    assert history.get_by_role("listitem").all_inner_texts() == ["S\nSoft, since lap 1"]
-    assert opener.get_attribute("aria-expanded") == "true"
+    expect(history.get_by_role("listitem")).to_have_text(
+        ["S\nSoft, since lap 1"], use_inner_text=True
+    )
+    expect(opener).to_have_attribute("aria-expanded", "true")
     race.page.keyboard.press("Escape")
-    assert history.is_hidden()
+    expect(history).to_be_hidden()
     race.until_page("document.activeElement.classList.contains('tyre-button')")
     race.until_page("document.activeElement.getAttribute('aria-expanded') === 'false'")
+
+
+def test_a_history_that_was_opened_early_is_told_when_it_is_known(
+    open_page: OpenPage, server: RunningServer
+) -> None:
+    player = open_page("about:blank")
+    held: list[Route] = []
+    player.page.route("**/api/sessions/*/laps*", lambda route: held.append(route))
+    player.page.goto(f"{server.url}/sessions/{RACE_SLUG}/?t=62")
+    player.until_page("document.querySelector('.tyre-button')?.textContent.includes('history')")
+    player.page.get_by_role("button", name="history").first.click()
+    history = player.page.get_by_role("dialog", name="Tyres of")
+    expect(history).to_contain_text("Nothing is known of them yet.")
+    assert held, "laps and stints are under way"
+    held[0].continue_()
+    expect(history.get_by_role("listitem")).to_have_count(1)
 
 
 def test_blue_flags_are_shown_on_demand(open_page: OpenPage, server: RunningServer) -> None:
@@ -73,16 +91,16 @@ def test_blue_flags_are_shown_on_demand(open_page: OpenPage, server: RunningServ
     player.ready()
     player.until_page("document.querySelectorAll('.feed li').length === 2")
     toggle = player.page.get_by_role("button", name="Blue flags")
-    assert toggle.get_attribute("aria-pressed") == "false"
+    expect(toggle).to_have_attribute("aria-pressed", "false")
     toggle.click()
     player.until_page("document.querySelectorAll('.feed li').length === 3")
-    assert "BLUE FLAG" in player.page.get_by_role("tabpanel", name="Race control").inner_text()
+    expect(player.page.get_by_role("tabpanel", name="Race control")).to_contain_text("BLUE FLAG")
 
 
 def test_choosing_highlights_everywhere(race: PlayerPage) -> None:
     button = race.page.get_by_role("button", name="C02")
     button.click()
-    assert button.get_attribute("aria-pressed") == "true"
+    expect(button).to_have_attribute("aria-pressed", "true")
     assert race.state()["selected"] == ["C02"]
     race.page.get_by_role("tab", name="Telemetry").click()
     race.until_page("document.querySelectorAll('.gauge').length === 1")
@@ -119,12 +137,12 @@ def test_the_top_bar(race: PlayerPage) -> None:
 def test_race_control_follows_the_playhead_both_ways(race: PlayerPage) -> None:
     feed = race.page.get_by_role("tabpanel", name="Race control")
     race.until_page("document.querySelectorAll('.feed li').length === 2")
-    assert "YELLOW IN SECTOR 2" in feed.inner_text()
+    expect(feed).to_contain_text("YELLOW IN SECTOR 2")
     race.page.keyboard.press("9")
     race.until_page("document.querySelectorAll('.feed li').length === 3")
     race.page.keyboard.press("1")
     race.until_page("document.querySelectorAll('.feed li').length === 1")
-    assert "GREEN LIGHT" in feed.inner_text()
+    expect(feed).to_contain_text("GREEN LIGHT")
     race.page.keyboard.press("9")
     race.until_page("document.querySelectorAll('.feed li').length === 3")
     race.page.get_by_role("group", name="Show").get_by_role("button", name="Pits").click()
@@ -141,13 +159,13 @@ def test_race_control_is_spoken_while_playing(race: PlayerPage) -> None:
     race.page.get_by_label("Speed").select_option("2")
     race.page.keyboard.press("k")
     race.until_page("document.querySelector('#announcer').textContent.includes('YELLOW')")
-    assert race.page.locator("#announcer").get_attribute("aria-live") == "polite"
+    expect(race.page.locator("#announcer")).to_have_attribute("aria-live", "polite")
 
 
 def test_two_laps_are_compared(race: PlayerPage) -> None:
     race.page.get_by_role("tab", name="Compare laps").click()
     race.until_page("document.querySelectorAll('#comparison .uplot').length >= 4")
-    assert race.page.get_by_label("Driver A", exact=True).input_value() == "C00"
+    expect(race.page.get_by_label("Driver A", exact=True)).to_have_value("C00")
     race.page.get_by_label("Driver B", exact=True).select_option("C09")
     race.until_page("document.querySelector('#comparison .legend').innerText.includes('C09')")
     times = race.page.get_by_role("table", name="Times").get_by_role("row").all_inner_texts()
@@ -160,18 +178,18 @@ def test_strategy(race: PlayerPage) -> None:
     race.page.get_by_role("tab", name="Strategy").click()
     race.until_page("document.querySelectorAll('#panel-strategy .uplot').length === 2")
     tyres = race.page.get_by_role("table", name="Tyres").get_by_role("row")
-    assert tyres.count() == 21
-    assert "Soft, laps 1 to 5" in tyres.nth(1).inner_text()
+    expect(tyres).to_have_count(21)
+    expect(tyres.nth(1)).to_contain_text("Soft, laps 1 to 5")
 
 
 def test_tabs_work_with_the_arrow_keys_and_are_remembered(race: PlayerPage) -> None:
     race.page.get_by_role("tab", name="Race control").focus()
     race.page.keyboard.press("ArrowRight")
     telemetry = race.page.get_by_role("tab", name="Telemetry")
-    assert telemetry.get_attribute("aria-selected") == "true"
+    expect(telemetry).to_have_attribute("aria-selected", "true")
     race.page.reload()
     race.ready()
-    assert telemetry.get_attribute("aria-selected") == "true"
+    expect(telemetry).to_have_attribute("aria-selected", "true")
 
 
 def test_units_and_theme_are_remembered(race: PlayerPage) -> None:
@@ -190,18 +208,18 @@ def test_units_and_theme_are_remembered(race: PlayerPage) -> None:
 def test_zoom_and_follow(race: PlayerPage) -> None:
     follow = race.page.get_by_role("button", name="Follow the chosen")
     follow.click()
-    assert follow.get_attribute("aria-pressed") == "true"
+    expect(follow).to_have_attribute("aria-pressed", "true")
     assert race.state()["selected"] == ["C00"]
     race.page.get_by_role("button", name="Show everything").click()
-    assert follow.get_attribute("aria-pressed") == "false"
+    expect(follow).to_have_attribute("aria-pressed", "false")
 
 
 def test_a_play_has_no_panel_of_a_race(open_page: OpenPage, server: RunningServer) -> None:
     player = open_page(f"{server.url}/sessions/{PLAY_SLUG}/")
     player.ready()
-    assert player.page.get_by_role("tab").all_inner_texts() == ["Events", "Telemetry"]
-    assert player.page.get_by_role("columnheader").all_inner_texts() == ["Code", "Speed"]
-    assert not player.page.locator("#lap-fact").is_visible()
+    expect(player.page.get_by_role("tab")).to_have_text(["Events", "Telemetry"])
+    expect(player.page.get_by_role("columnheader")).to_have_text(["Code", "Speed"])
+    expect(player.page.locator("#lap-fact")).to_be_hidden()
     player.page.keyboard.press("k")
     player.until("r.status === 'playing' && r.frame > 5")
     assert player.problems == []
@@ -210,5 +228,5 @@ def test_a_play_has_no_panel_of_a_race(open_page: OpenPage, server: RunningServe
 def test_an_import_shows_its_progress(open_page: OpenPage, server: RunningServer) -> None:
     player = open_page(f"{server.url}/sessions/{LOADING_SLUG}/")
     player.until("r.status === 'importing'")
-    assert "40 %" in player.text("#curtain-text")
-    assert player.page.get_by_role("progressbar").is_visible()
+    expect(player.page.locator("#curtain-text")).to_contain_text("40 %")
+    expect(player.page.get_by_role("progressbar")).to_be_visible()

@@ -6,6 +6,7 @@ The sample race has 3,000 frames at 25 a second; its `rpm` is ten times the fram
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from .conftest import RunningServer
 from .player_page import OpenPage, PlayerPage
@@ -40,18 +41,18 @@ def test_it_works(race: PlayerPage) -> None:
 
 def test_a_large_button_starts_what_has_not_been_played(race: PlayerPage) -> None:
     start = race.page.get_by_role("region", name="Circuit").get_by_role("button", name="Play")
-    assert start.is_visible()
+    expect(start).to_be_visible()
     race.page.keyboard.press("5")
     race.until("r.status === 'paused' && r.frame > 1000")
-    assert start.is_visible(), "it has not been played yet"
+    expect(start, "it has not been played yet").to_be_visible()
     start.focus()
     race.page.keyboard.press("Enter")
     race.until("r.status === 'playing'")
-    assert start.is_hidden()
+    expect(start).to_be_hidden()
     assert race.page.evaluate("document.activeElement.getAttribute('aria-label')") == "Pause"
     race.page.keyboard.press("k")
     race.until("r.status === 'paused'")
-    assert start.is_hidden()
+    expect(start).to_be_hidden()
 
 
 def test_the_state_is_plain_and_cannot_be_changed(race: PlayerPage) -> None:
@@ -144,7 +145,7 @@ def test_keys(race: PlayerPage) -> None:
     press("[")
     race.until("r.frame === 1200")
     press("?")
-    assert race.page.get_by_role("dialog", name="Keyboard").is_visible()
+    expect(race.page.get_by_role("dialog", name="Keyboard")).to_be_visible()
 
 
 def test_the_space_bar_on_a_button_presses_the_button(race: PlayerPage) -> None:
@@ -177,7 +178,7 @@ def test_the_slider_says_lap_and_time(race: PlayerPage) -> None:
         "'Lap 3 of 6, 48 seconds'"
     )
     slider = race.page.get_by_role("slider", name="Position in the recording")
-    assert slider.input_value() == "1200"
+    expect(slider).to_have_value("1200")
 
 
 def test_the_preview_shows_time_and_lap(race: PlayerPage) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
+from playwright.sync_api import expect
+
 from .conftest import RunningServer, start_serving
 from .player_page import OpenPage
 from .samples import RACE_SLUG
@@ -106,5 +108,5 @@ def test_a_session_that_has_gone_says_what_to_do(
     player.page.route("**/api/sessions/*/geometry", lambda route: route.fulfill(status=403))
     player.page.goto(f"{server.url}/sessions/{RACE_SLUG}/")
     player.until("r.status === 'error'")
-    assert player.page.get_by_role("button", name="Try again").is_visible()
-    assert player.page.get_by_role("link", name="All sessions").first.is_visible()
+    expect(player.page.get_by_role("button", name="Try again")).to_be_visible()
+    expect(player.page.get_by_role("link", name="All sessions").first).to_be_visible()

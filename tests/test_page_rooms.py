@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from .conftest import RunningServer
 from .player_page import OpenPage, PlayerPage
@@ -78,10 +79,8 @@ def test_everybody_sees_who_is_there_and_who_leads(open_page: OpenPage, race: Pl
         "document.querySelector('#announcer').textContent === 'viewer 2 moved the playhead.'"
     )
     until_people(guest, "Ann", "viewer 2 (you, leads)")
-    assert (
-        "Last: viewer 2 moved the playhead."
-        in race.page.get_by_role("dialog", name="Watch together").inner_text()
-    )
+    together = race.page.get_by_role("dialog", name="Watch together")
+    expect(together).to_contain_text("Last: viewer 2 moved the playhead.")
 
     race.page.keyboard.press("Escape")
     race.page.keyboard.press("k")

@@ -163,6 +163,11 @@ export class Leaderboard {
     });
   }
 
+  /** Stints have come: a history that was opened before is told in full. */
+  tablesArrived() {
+    this.tyres.refresh();
+  }
+
   /** @param {any[]} standings at the start of the race */
   setGrid(standings) {
     for (const standing of standings) {

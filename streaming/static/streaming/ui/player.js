@@ -45,6 +45,8 @@ let information = null;
 let panels = null;
 /** @type {SectorFlags | null} */
 let sectorFlags = null;
+/** The recording is on the page with its panels, events and laps. */
+let complete = false;
 let frames = 0;
 let fps = 0;
 let fpsSince = performance.now();
@@ -56,6 +58,7 @@ Object.defineProperty(window, "__replay", {
   get: () =>
     Object.freeze({
       status: engine.status,
+      complete,
       frame: engine.frame,
       time: engine.time,
       speed: engine.speed,
@@ -210,11 +213,13 @@ async function open() {
   sectorFlags = new SectorFlags(opened, track);
   controls.setRecording(opened);
   timeline.setRecording(opened);
+  board.tablesArrived();
   panels.tablesArrived();
   if (opened.isRace) {
     const grid = await api.standings(opened.raceStartFrame);
     board.setGrid(grid?.standings ?? []);
   }
+  complete = true;
 }
 
 /** @param {number} now */

@@ -20,6 +20,8 @@ export class TyreHistory {
     this.box = make("div", { class: "tyre-history", popover: "auto", tabindex: "-1", role: "dialog" });
     document.body.append(this.box);
     this.opener = /** @type {HTMLElement | null} */ (null);
+    /** whose tyres are told */
+    this.entity = 0;
     this.box.addEventListener("toggle", (event) => {
       const open = /** @type {ToggleEvent} */ (event).newState === "open";
       this.opener?.setAttribute("aria-expanded", String(open));
@@ -34,9 +36,8 @@ export class TyreHistory {
   open(i, opener) {
     this.opener?.setAttribute("aria-expanded", "false");
     this.opener = opener;
-    const title = `Tyres of ${this.recording.entities[i].code}`;
-    this.box.setAttribute("aria-label", title);
-    this.box.replaceChildren(make("h3", {}, title), this.list(i));
+    this.entity = i;
+    this.fill();
     this.box.showPopover();
     const from = opener.getBoundingClientRect();
     const own = this.box.getBoundingClientRect();
@@ -44,6 +45,17 @@ export class TyreHistory {
     this.box.style.left = `${Math.max(6, Math.min(from.left, innerWidth - own.width - 6))}px`;
     this.box.style.top = `${below ? from.bottom + 4 : Math.max(6, from.top - 4 - own.height)}px`;
     this.box.focus({ preventScroll: true });
+  }
+
+  /** More of them may have become known while it is open. */
+  refresh() {
+    if (this.box.matches(":popover-open")) this.fill();
+  }
+
+  fill() {
+    const title = `Tyres of ${this.recording.entities[this.entity].code}`;
+    this.box.setAttribute("aria-label", title);
+    this.box.replaceChildren(make("h3", {}, title), this.list(this.entity));
   }
 
   /** Only what has happened: a later stop is not to be told too early. @param {number} i */
