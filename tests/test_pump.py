@@ -16,7 +16,8 @@ import msgpack
 
 from sessions_app.recording import CorruptRecording
 from streaming.callbacks.timing import ConnectionStatistics
-from streaming.connections.pump import Pump
+from streaming.connections.outgoing import Outgoing
+from streaming.connections.pump import Pump, bye
 from streaming.connections.wheel import SHARED_EVERY, SLOT, TOGETHER, TimerWheel
 from streaming.playback.protocol import CloseCode, Encoding
 from streaming.playback.viewer import Viewer
@@ -87,7 +88,12 @@ async def pumping(store: Store, **options: Any) -> AsyncIterator[tuple[Pump, Vie
         **options,
     )
     pump.viewer = viewer
-    task = asyncio.create_task(pump.run())
+
+    async def run_and_close() -> None:
+        await pump.run()
+        await Outgoing(socket.send, 60.0).close(pump.closing or 0, pump.last_words())
+
+    task = asyncio.create_task(run_and_close())
     try:
         yield pump, viewer, socket
     finally:
@@ -108,6 +114,18 @@ async def test_it_works() -> None:
         await socket.until(lambda m: is_data(m) and m[3] == 175)
         assert [m[6] for m in socket.sent if is_data(m)][:2] == [b"segment 0", b"segment 1"]
     assert socket.sent[-1] == 1000
+
+
+async def test_what_was_said_before_the_end_is_told_before_the_farewell() -> None:
+    async with pumping(Store()) as (pump, _, socket):
+        pump.close(CloseCode.RESTARTING, bye("restarting", 0.5))
+        pump.say({"type": "notice"})
+        pump.close(CloseCode.DONE, bye("too late"))
+    assert socket.sent == [
+        {"type": "notice"},
+        {"type": "bye", "reason": "restarting", "retry_after": 0.5},
+        CloseCode.RESTARTING,
+    ]
 
 
 async def test_a_seek_does_not_wait_for_a_slow_read() -> None:

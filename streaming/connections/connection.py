@@ -251,21 +251,18 @@ class Connection:
 
     async def _send_all(self) -> None:
         """The pump, whose end or failure must not leave a silent socket behind."""
-        farewell: dict[str, Any] | None = None
         code: int = CloseCode.DONE
         try:
             await self.pump.run()
         except TookNothing:
-            self.pump.close(CloseCode.SLOW)
-            if not self.plain:
-                farewell = bye("the socket took nothing for too long")
+            self.pump.close(CloseCode.SLOW, bye("the socket took nothing for too long"))
         except OSError:
             # The client has gone, as whoever receives is told as well.
             return
         except Exception:
             logger.exception("connection %s: sending failed", self.id)
             code = FAILED
-        await self._outgoing.close(self.pump.closing or code, farewell)
+        await self._outgoing.close(self.pump.closing or code, self.pump.last_words())
         self._over = True
         if self._patience is not None:
             self._patience.reschedule(asyncio.get_running_loop().time() + CLOSE_WITHIN)

@@ -8,9 +8,8 @@ does not come this way where the server has a quicker one (`Transport.send_many`
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from ..playback.protocol import CloseCode
@@ -18,7 +17,7 @@ from ..playback.protocol import CloseCode
 logger = logging.getLogger("streaming.connections.outgoing")
 
 CLOSE_WITHIN = 5.0
-"""Seconds for a farewell, for the close frame, and for the client's answer to it."""
+"""Seconds for the last words, for the close frame, and for the client's answer to it."""
 
 
 class TookNothing(Exception):
@@ -26,17 +25,16 @@ class TookNothing(Exception):
 
 
 class Outgoing:
-    """Sends one connection's ASGI messages. closed: the close frame is on its way.
+    """Sends one connection's ASGI messages, the last of them whatever the client does.
 
     within: seconds that a message may wait for the socket.
     """
 
-    __slots__ = ("_send", "_within", "closed")
+    __slots__ = ("_send", "_within")
 
     def __init__(self, send: Callable[[dict[str, Any]], Awaitable[None]], within: float) -> None:
         self._send = send
         self._within = within
-        self.closed = False
 
     async def __call__(self, event: dict[str, Any]) -> None:
         """ASGI's `send`. Raises: TookNothing; OSError if the client has gone."""
@@ -48,21 +46,19 @@ class Outgoing:
             if overdue.expired():
                 raise TookNothing from None
             raise
-        if event["type"] == "websocket.close":
-            self.closed = True
 
-    async def close(self, code: CloseCode | int, farewell: Mapping[str, Any] | None) -> None:
-        """End a connection that may take nothing any more; does nothing if it was closed."""
-        last_words: list[dict[str, Any]] = [{"type": "websocket.close", "code": int(code)}]
-        if farewell is not None:
-            last_words.insert(0, {"type": "websocket.send", "text": json.dumps(farewell)})
-        for event in last_words:
-            if self.closed:
-                return
+    async def close(self, code: CloseCode | int, last_words: Sequence[str] = ()) -> None:
+        """End the connection with `code`, after the texts that are still to be said.
+
+        A socket that no one reads may take neither; each of the two has `CLOSE_WITHIN`.
+        """
+        texts = [{"type": "websocket.send", "text": text} for text in last_words]
+        for events in (texts, [{"type": "websocket.close", "code": int(code)}]):
             try:
                 async with asyncio.timeout(CLOSE_WITHIN):
-                    await self._send(event)
+                    for event in events:
+                        await self._send(event)
             except TimeoutError:
-                logger.info("a client that reads nothing did not take its %s", event["type"])
+                logger.info("a client that reads nothing did not take its farewell (%s)", code)
             except OSError:
                 return

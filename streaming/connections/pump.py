@@ -26,7 +26,6 @@ from ..playback.viewer import Viewer
 from ..store.catalogue import SessionInfo
 from ..store.frame_store import FrameStore, SegmentKey
 from ..store.open_recordings import StaleVersion
-from .outgoing import CLOSE_WITHIN
 from .wheel import TimerWheel
 
 logger = logging.getLogger("streaming.connections.pump")
@@ -145,6 +144,14 @@ class Pump:
         """The code that the connection is being closed with."""
         return self._closing
 
+    def last_words(self) -> list[str]:
+        """What the client has not been told yet when the connection ends, the farewell last."""
+        if self._farewell is not None and not self._plain:
+            self._outbox.append(_encode(self._farewell))
+            self._farewell = None
+        texts, self._outbox = self._outbox, []
+        return texts
+
     def wake(self) -> None:
         """Something has changed: look again."""
         self._woken = True
@@ -169,7 +176,7 @@ class Pump:
     # The task -------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Send until `close` was called, then close the socket. Returns when that is done."""
+        """Send until `close` was called. What is to be said then is `last_words`."""
         try:
             while self._closing is None:
                 self._woken = False
@@ -189,7 +196,6 @@ class Pump:
         finally:
             self._wheel.cancel(self)
             self._abandon()
-        await self._say_goodbye(self._closing)
 
     async def _talk(self) -> None:
         """Send the control messages that wait."""
@@ -349,18 +355,6 @@ class Pump:
                 "message": problem,
             }
         )
-
-    async def _say_goodbye(self, code: CloseCode | None) -> None:
-        """The last words and the close frame, which a socket that no one reads may never take."""
-        try:
-            async with asyncio.timeout(CLOSE_WITHIN):
-                if self._farewell is not None and not self._plain:
-                    self._outbox.append(_encode(self._farewell))
-                for text in self._outbox:
-                    await self.send({"type": "websocket.send", "text": text})
-                await self.send({"type": "websocket.close", "code": int(code or CloseCode.DONE)})
-        except TimeoutError:
-            logger.info("a client that reads nothing did not take its farewell (%s)", code)
 
 
 def bye(reason: str, retry_after: float | None = None, **more: Any) -> dict[str, Any]:
