@@ -15,6 +15,9 @@ PAUSE_BYTES = 16 * 1024
 INBOX_LIMIT, INBOX_RESUME = 64, 16
 """Messages that wait for the application before the socket is no longer read, and until it is."""
 
+CLOSE_WITHIN = 5.0
+"""Seconds for the last words, for the close frame, and for the client's answer to it."""
+
 Listener = Callable[[str], None]
 """Called with "paused" or "writable", on the event loop, at once."""
 

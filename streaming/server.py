@@ -28,7 +28,7 @@ from twisted.internet import defer
 from twisted.internet import reactor as _reactor
 from twisted.logger import ILogObserver, globalLogBeginner
 
-from .flow import Inbox
+from .flow import CLOSE_WITHIN, Inbox
 from .listening import listen
 from .transport import ReplayRequest, ReplayWebSocket
 
@@ -109,6 +109,9 @@ class ReplayServer(Server):  # type: ignore[misc]  # Daphne has no types
             autoPingTimeout=self.ping_timeout,
             allowNullOrigin=True,
             openHandshakeTimeout=self.websocket_handshake_timeout,
+            # Until then what still comes is read: a socket closed over unread bytes is reset, and
+            # the client would never see our last words and the code.
+            closeHandshakeTimeout=CLOSE_WITHIN,
             maxMessagePayloadSize=self.websocket_max_message_size,
             maxFramePayloadSize=self.websocket_max_frame_size,
             # A client that breaks the protocol is told so (1002, 1007, 1009), not just dropped.

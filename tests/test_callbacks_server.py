@@ -142,6 +142,11 @@ def verdict_is(verdict: str) -> Callable[[dict[str, Any]], bool]:
     return lambda report: report["verdict"] == verdict or verdict in report["diagnosis"]["also"]
 
 
+def first_verdict_is(verdict: str) -> Callable[[dict[str, Any]], bool]:
+    """It is the one whose figures are told; on a busy machine others may hold beside it."""
+    return lambda report: bool(report["verdict"] == verdict)
+
+
 async def test_a_viewer_that_keeps_up_is_measured(server: RunningServer) -> None:
     async with viewer(server, window=16) as (socket, connection), running(read(socket)):
         await socket.send(json.dumps({"action": "ping", "t": 1, "buffer": 2.5, "round_trip": 12.0}))
@@ -223,7 +228,7 @@ async def test_a_handler_that_blocks_for_300_ms_is_a_stalled_loop_and_is_named(
         await until(troubled, connection, lambda r: r["callbacks"]["writable"]["count"] > 30)
         async with httpx.AsyncClient(base_url=troubled.url, timeout=20) as client:
             assert (await client.get("/trouble/block")).status_code == 200
-        report = await until(troubled, connection, verdict_is("stalled loop"))
+        report = await until(troubled, connection, first_verdict_is("stalled loop"))
         await until(
             troubled, connection, lambda r: any(e["kind"] == "verdict" for e in r["events"])
         )
@@ -242,7 +247,7 @@ async def test_a_middleware_that_takes_2_ms_a_message_is_a_slow_callback(
 ) -> None:
     path = f"/ws/sessions/{RACE_SLUG}/?trouble=slow-send"
     async with viewer(troubled, path) as (socket, connection), running(read(socket)):
-        slow = verdict_is("slow callback")
+        slow = first_verdict_is("slow callback")
         report = await until(
             troubled,
             connection,

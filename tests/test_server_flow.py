@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -221,6 +222,19 @@ async def test_text_that_is_not_utf8_closes_with_1007(daphne: Flow) -> None:
         answer = client.recv(100)
         assert answer[0] == 0x88
         assert int.from_bytes(answer[2:4], "big") == 1007
+
+
+def test_who_is_slow_to_answer_a_close_is_read_from_meanwhile(daphne: Flow) -> None:
+    """A socket closed over unread bytes is reset, and a client's stack forgets the close frame."""
+    with raw_websocket(daphne, "echo") as client:
+        client.sendall(bytes((0x81, 0x80 | 5)) + bytes(4) + b"close")
+        # Two seconds of whatever was on its way; autobahn's own patience is one.
+        for _ in range(20):
+            client.sendall(masked(bytes(200)))
+            time.sleep(0.1)
+        answer = client.recv(100)
+        assert answer[0] == 0x88
+        assert int.from_bytes(answer[2:4], "big") == 4404
 
 
 def test_sigterm_drains_and_ends(daphne: Flow) -> None:

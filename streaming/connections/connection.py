@@ -19,6 +19,7 @@ from sessions_app.access import Decision, decide
 
 from ..callbacks.registry import get_registry
 from ..callbacks.timing import SECOND, ConnectionStatistics
+from ..flow import CLOSE_WITHIN
 from ..playback.command_parser import message_bytes
 from ..playback.commands import Command, CommandError, CommandId, Ping
 from ..playback.protocol import MAX_MESSAGE_BYTES, CloseCode, ErrorCode, MessageType
@@ -29,7 +30,7 @@ from ..store.frame_store import get_frame_store
 from .figures import sample
 from .open_connections import open_connections
 from .origins import origin_allowed
-from .outgoing import CLOSE_WITHIN, Outgoing, TookNothing
+from .outgoing import Outgoing, TookNothing
 from .pump import Pump, Send, bye
 from .session_watch import frame_count, session_watch
 from .wheel import get_wheel

@@ -12,12 +12,10 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from ..flow import CLOSE_WITHIN
 from ..playback.protocol import CloseCode
 
 logger = logging.getLogger("streaming.connections.outgoing")
-
-CLOSE_WITHIN = 5.0
-"""Seconds for the last words, for the close frame, and for the client's answer to it."""
 
 
 class TookNothing(Exception):
