@@ -48,7 +48,10 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 ABNORMAL = 1006
 """What a connection that broke off without a close code counts as."""
 
-NEVER_RETRY = frozenset(code for code in CloseCode if not code.retry)
+FAR_TOO_LARGE = 1009
+"""WebSocket's own code for a message that the server did not even put together."""
+
+NEVER_RETRY = frozenset(code for code in CloseCode if not code.retry) | {FAR_TOO_LARGE}
 
 
 class ReplayError(Exception):

@@ -165,6 +165,13 @@ async def test_no_such_session_is_final(server: RunningServer) -> None:
     assert caught.value.code == 4404
 
 
+async def test_a_message_that_is_far_too_large_is_final(server: RunningServer) -> None:
+    with pytest.raises(ReplayClosed) as caught:
+        async with connect(url(server), fields=["x" * (1 << 20)]):
+            pass
+    assert caught.value.code == 1009
+
+
 async def test_a_refusal_may_be_quicker_than_hello(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -136,13 +137,11 @@ async def test_rows_are_there_at_once_when_they_were_asked_for_before(
 async def test_a_corrected_lap_length_is_not_served_from_old_rows(
     store: FrameStore, info: SessionInfo
 ) -> None:
-    from dataclasses import replace
-
     def dist(rows: list[bytes]) -> float:
         return msgpack.unpackb(rows[0])["drivers"]["C00"]["dist"]
 
-    short = dist(await store.rows(replace(info, lap_length=1000.0), 500, 1))
-    long = dist(await store.rows(replace(info, lap_length=2000.0), 500, 1))
+    short = dist(await store.rows(dataclasses.replace(info, lap_length=1000.0), 500, 1))
+    long = dist(await store.rows(dataclasses.replace(info, lap_length=2000.0), 500, 1))
     assert (short, long) == (1000.0, 2000.0)
 
 
@@ -250,8 +249,30 @@ async def test_files_are_few_and_close_when_no_one_reads_them(tmp_path: Path) ->
 async def test_a_session_imported_again_says_so(
     store: FrameStore, info: SessionInfo, tmp_path: Path
 ) -> None:
-    from dataclasses import replace
-
     other = record(tmp_path, small_play())
     with pytest.raises(StaleVersion, match="imported again"):
-        await store.schema(replace(info, path=other.path, version="0" * 16))
+        await store.schema(dataclasses.replace(info, path=other.path, version="0" * 16))
+
+
+@pytest.mark.parametrize(
+    ("now", "error"), [("same", FileNotFoundError), ("other", StaleVersion), (None, StaleVersion)]
+)
+async def test_a_file_that_has_gone_was_taken_the_place_of_or_is_missing(
+    store: FrameStore,
+    info: SessionInfo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    now: str | None,
+    error: type[Exception],
+) -> None:
+    gone = dataclasses.replace(info, path=tmp_path / "gone.mcap", version="same")
+
+    async def find(slug: str, max_age: float) -> SessionInfo | None:
+        assert (slug, max_age) == (gone.slug, 0.0)
+        return None if now is None else dataclasses.replace(gone, version=now)
+
+    monkeypatch.setattr("streaming.store.catalogue.find", find)
+    with pytest.raises(error):
+        await store.schema(gone)
+    with pytest.raises(error):
+        await store.segment(gone, SegmentKey("same", 1, 0))

@@ -5,6 +5,7 @@ It prints `listening URL`. What can be asked of it, beside the service itself:
 GET /trouble/block    a handler stops the event loop for 300 ms, or longer than it ever stood still
 GET /trouble/busier   from now on the event loop has more to do each second
 ?trouble=slow-send    on a WebSocket's address: a middleware that takes 2 ms to pass a message on
+?trouble=no-data      there: a middleware that fails where data is to be sent
 """
 
 from __future__ import annotations
@@ -42,10 +43,10 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     elif path == "/trouble/busier":
         _background.add(asyncio.create_task(grow_busier()))
         await answer(send)
-    elif scope.get("query_string") == b"trouble=slow-send":
+    elif (trouble := SENDING_TROUBLE.get(scope.get("query_string", b""))) is not None:
         # Past the server's own quick way of sending many at once.
         plain = {name: value for name, value in scope.items() if name != "extensions"}
-        await service(plain, receive, slowly(send))
+        await service(plain, receive, trouble(send))
     else:
         await service(scope, receive, send)
 
@@ -68,6 +69,18 @@ def slowly(send: Any) -> Any:
         await send(message)
 
     return send_slowly
+
+
+def without_data(send: Any) -> Any:
+    async def send_texts_only(message: dict[str, Any]) -> None:
+        if message.get("bytes") is not None:
+            raise ValueError("as the test wants")
+        await send(message)
+
+    return send_texts_only
+
+
+SENDING_TROUBLE = {b"trouble=slow-send": slowly, b"trouble=no-data": without_data}
 
 
 async def answer(send: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -46,6 +47,8 @@ from .pump import Send, bye
 from .resume import ResumeError, issue_token, read_token, resume_memory
 from .session_watch import frame_count
 from .welcome import pong, told_of, welcome
+
+logger = logging.getLogger("streaming.connections.consumers")
 
 NOT_THIS_PROTOCOL = f"ask for subprotocol {SUBPROTOCOL!r}, or for none to get the plain dialect"
 
@@ -238,10 +241,13 @@ class ReplayConnection(Connection):
         """Make the viewer and welcome the client. Raises: CommandError for unknown names."""
         try:
             schema = await get_frame_store().schema(info)
-        except (OSError, RecordingError, StaleVersion) as error:
-            raise CommandError(
-                ErrorCode.UNAVAILABLE, f"the recording cannot be read: {error}", hello.id
-            ) from error
+        except StaleVersion:
+            self.pump.close_stale()
+            return
+        except (OSError, RecordingError) as error:
+            logger.warning("connection %s: the recording cannot be read: %s", self.id, error)
+            problem = f"the recording cannot be read ({type(error).__name__})"
+            raise CommandError(ErrorCode.UNAVAILABLE, problem, hello.id) from error
         try:
             subset = subset_key(schema, hello.fields, hello.entities)
         except InvalidColumns as error:

@@ -139,6 +139,10 @@ class Pump:
             self._farewell = dict(farewell) if farewell else None
             self.wake()
 
+    def close_stale(self) -> None:
+        """What is watched has gone (StaleVersion); what took its place is found by coming back."""
+        self.close(CloseCode.RESTARTING, bye("the session was imported again", 1.0))
+
     @property
     def closing(self) -> CloseCode | None:
         """The code that the connection is being closed with."""
@@ -343,7 +347,7 @@ class Pump:
     def _failed(self, error: Exception) -> None:
         """Frames could not be read: say so, and try again in a while."""
         if isinstance(error, StaleVersion):
-            self.close(CloseCode.RESTARTING, bye("the session was imported again", 1.0))
+            self.close_stale()
             return
         logger.warning("frames could not be read: %s", error)
         self._retry_at = self._clock() + RETRY_SECONDS

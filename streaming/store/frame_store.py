@@ -21,9 +21,10 @@ from django.conf import settings
 
 from sessions_app.recording import Schema
 
+from . import catalogue
 from .byte_cache import ByteCache
 from .catalogue import SessionInfo
-from .open_recordings import FrameSource, OpenRecordings
+from .open_recordings import FrameSource, OpenRecordings, StaleVersion
 from .shared_cache import SharedCache
 from .subset import EVERYTHING
 from .thinning import STRIDES, build_rows, build_segment, segment_span
@@ -72,7 +73,7 @@ class FrameStore:
 
     async def schema(self, info: SessionInfo) -> Schema:
         """The recording's schema, in its order. Raises: as `OpenRecordings.open`."""
-        return (await self.files.open(info.path, info.version)).schema
+        return (await self._open(info)).schema
 
     def attach(self, version: str, source: FrameSource) -> None:
         """Serve `version` from a live session's memory. Only whole segments are cached."""
@@ -100,7 +101,7 @@ class FrameStore:
         cached = self.segment_if_cached(key)
         if cached is not None:
             return cached
-        source = await self.files.open(info.path, key.version)
+        source = await self._open(info)
         if key.stride == 1 and key.subset == EVERYTHING:
             return self._slice(source, key)
         segment: bytes = await self._once(key, lambda: self._find_segment(info, key))
@@ -129,7 +130,7 @@ class FrameStore:
         stride: 1, 2, 4 … 64. Rows that do not lie on the stride's grid (first is no multiple of
         it) are picked out of the stride-1 rows, which costs more. Raises: as `segment`.
         """
-        source = await self.files.open(info.path, info.version)
+        source = await self._open(info)
         rows: list[bytes] = []
         for key, part in _row_blocks(info, source, first, count, stride, subset):
             rows += (await self._row_block(info, key))[part]
@@ -149,6 +150,17 @@ class FrameStore:
         if key not in self._memory and key not in self._making and self._is_whole(key):
             self._start(key, lambda: self._find_rows(info, key))
             self.counts["expected"] += 1
+
+    async def _open(self, info: SessionInfo) -> FrameSource:
+        """`OpenRecordings.open`, which cannot tell why there is no such file."""
+        try:
+            return await self.files.open(info.path, info.version)
+        except FileNotFoundError:
+            # An import that takes the place of another removes its file last of all.
+            now = await catalogue.find(info.slug, max_age=0.0)
+            if now is None or now.version != info.version:
+                raise StaleVersion(f"{info.slug!r} was imported again or deleted") from None
+            raise
 
     async def _row_block(self, info: SessionInfo, key: RowsKey) -> list[bytes]:
         block: list[bytes] | None = self._memory.get(key)
@@ -236,7 +248,7 @@ class FrameStore:
         self, info: SessionInfo, version: str, build: Callable[[FrameSource], bytes]
     ) -> bytes:
         """In a thread, so that the loop goes on sending; the file stays open meanwhile."""
-        await self.files.open(info.path, version)
+        await self._open(info)
         with self.files.reading(version) as source:
             self.counts["built"] += 1
             loop = asyncio.get_running_loop()

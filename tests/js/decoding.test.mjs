@@ -102,8 +102,8 @@ test("a map cannot reach the prototype", () => {
 });
 
 test("close codes say whether to come back", () => {
-  for (const code of [1000, 4400, 4401, 4403, 4404, 4413]) assert.equal(closeMeaning(code).retry, false);
-  for (const code of [1001, 1006, 1012, 4408, 4429]) assert.equal(closeMeaning(code).retry, true);
+  for (const code of [1000, 1009, 4400, 4401, 4403, 4404, 4413]) assert.equal(closeMeaning(code).retry, false);
+  for (const code of [1001, 1006, 1011, 1012, 4408, 4429]) assert.equal(closeMeaning(code).retry, true);
 });
 
 test("the wait before a reconnection grows, is bounded, and varies", () => {

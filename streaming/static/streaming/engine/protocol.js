@@ -11,6 +11,8 @@ export const Kind = Object.freeze({ SEGMENT: 1, ROW: 2, MEDIA: 3 });
 /** Close codes, whether to come back, and what to tell a person. */
 const CLOSE = new Map([
   [1000, { retry: false, message: "The server ended the connection." }],
+  [1009, { retry: false, message: "A message was too large." }],
+  [1011, { retry: true, message: "The server failed." }],
   [1012, { retry: true, message: "The server is restarting." }],
   [4400, { retry: false, message: "This page and the server speak different versions. Reload the page." }],
   [4401, { retry: false, message: "Log in to watch this session." }],

@@ -1,0 +1,75 @@
+"""What a viewer is told when the server fails, or has something else by now."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+from streaming.playback.protocol import CloseCode
+
+from .conftest import ROOT, RunningServer
+from .samples import RACE_SLUG
+from .websocket_client import open_wire
+
+Start = Callable[..., RunningServer]
+PATH = f"/ws/sessions/{RACE_SLUG}/"
+
+IMPORT_AGAIN = f"""
+import tests.samples
+from sessions_app.storing import store_result
+store_result(tests.samples.small_race(60.0), slug={RACE_SLUG!r}, replace=True)
+"""
+
+
+async def test_a_failure_while_sending_closes_with_1011_and_is_logged(start_server: Start) -> None:
+    server = start_server(program=("-m", "tests.troubled_app"))
+    async with open_wire(server.websocket(f"{PATH}?trouble=no-data")) as wire:
+        await wire.ask("hello")
+        assert await wire.close_code() == 1011
+    server.wait_for_line("sending failed")
+    server.wait_for_line("ValueError: as the test wants")
+    async with open_wire(server.websocket(PATH)) as wire:
+        await wire.ask("hello")
+        await wire.until_data()
+
+
+def import_again(server: RunningServer) -> None:
+    subprocess.run(
+        [sys.executable, "manage.py", "shell", "-c", IMPORT_AGAIN],
+        cwd=ROOT,
+        env={**os.environ, "REPLAY_DATA_DIR": str(server.data_dir), "REDIS_URL": ""},
+        check=True,
+        capture_output=True,
+    )
+
+
+async def test_a_session_imported_again_is_taken_up_in_its_new_version(start_server: Start) -> None:
+    server = start_server()
+    address = server.websocket(PATH)
+    async with open_wire(address) as wire:
+        # Let in while the old version was there, of which nothing has been read yet.
+        await wire.ask("ping")
+        import_again(server)
+        await wire.say("hello")
+        bye = await wire.until_type("bye")
+        assert (bye["reason"], bye["retry_after"]) == ("the session was imported again", 1.0)
+        assert await wire.close_code() == CloseCode.RESTARTING
+    async with open_wire(address) as wire:
+        welcome = await wire.ask("hello")
+        assert welcome["session"]["frame_count"] == 1500
+        await wire.until_data()
+
+
+async def test_a_missing_file_is_told_without_its_name_and_logged_with_it(
+    start_server: Start,
+) -> None:
+    server = start_server()
+    recording = next(server.data_dir.glob(f"recordings/{RACE_SLUG}.*"))
+    recording.unlink()
+    async with open_wire(server.websocket(PATH)) as wire:
+        error = await wire.ask("hello")
+        assert error["code"] == "unavailable"
+        assert error["message"] == "the recording cannot be read (FileNotFoundError)"
+    server.wait_for_line(recording.name)
