@@ -119,8 +119,9 @@ async def _measure(service: Service, counts: dict[str, int]) -> list[Figure]:
 def _figure(what: str, encoding: str, group: list[Watched], moved: int, seconds: float) -> Figure:
     still = [w.still for w in group]
     spread = f"p50 {percentile(still, 50):.3f}, {moved} reconnections in all"
-    if encoding == "segments":
-        spread += f", least buffer {min(w.least_buffer for w in group):.1f} s"
+    least = min(w.least_buffer for w in group)
+    if encoding == "segments" and math.isfinite(least):
+        spread += f", least buffer {least:.1f} s"
     # Of a worker that is killed nobody is told; its viewers all come back at once.
     disturbed = what.endswith(("replaced", "end"))
     return Figure(

@@ -110,7 +110,7 @@ def start_server(binary: Path, *arguments: str) -> Backing:
     command = [
         str(binary), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700",
         "--save", "", "--appendonly", "no", "--dir", folder.name,
-        "--maxmemory", MAX_MEMORY, "--maxmemory-policy", "allkeys-lru", *arguments,
+        "--maxmemory", MAX_MEMORY, "--maxmemory-policy", "allkeys-lru", "--hz", "1", *arguments,
     ]  # fmt: skip
     with log.open("wb") as output:
         process = subprocess.Popen(
