@@ -88,7 +88,7 @@ def measure(page: Page, address: str, seconds: float, *, settle: float) -> Itera
 
 
 def _watched(page: Page, session: CDPSession, seconds: float) -> Iterator[Figure]:
-    """Play for so long, with a seek every ten seconds."""
+    """Play for so long, with a seek every ten seconds from the first on."""
     heap = _heap(session)
     # Collecting on demand is a long task of ours, not of the page's.
     page.evaluate(
@@ -97,15 +97,13 @@ def _watched(page: Page, session: CDPSession, seconds: float) -> Iterator[Figure
     work, fps = [], []
     first = _state(page)
     begun = time.monotonic()
-    sought = begun
     seeks = 0
     while time.monotonic() - begun < seconds:
         page.wait_for_timeout(1100)
         state = _state(page)
         work.append(state["work"])
         fps.append(state["fps"])
-        if time.monotonic() - sought >= SEEK_EVERY:
-            sought = time.monotonic()
+        if time.monotonic() - begun >= SEEK_EVERY * seeks:
             seeks += 1
             page.keyboard.press(str(1 + seeks % 8))
     took = time.monotonic() - begun
