@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -9,7 +10,7 @@ from typing import Any
 
 import msgpack
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConcurrencyError, ConnectionClosed
 from websockets.typing import Subprotocol
 
 from streaming.playback.protocol import SUBPROTOCOL
@@ -101,4 +102,17 @@ async def open_wire(
     """Connect; nothing is said yet."""
     offered = [Subprotocol(subprotocol)] if subprotocol else None
     async with connect(url, subprotocols=offered, max_size=None, **options) as socket:
-        yield Wire(socket, acknowledge=acknowledge)
+        try:
+            yield Wire(socket, acknowledge=acknowledge)
+        finally:
+            await _close(socket)
+
+
+async def _close(socket: ClientConnection) -> None:
+    """Close at once: behind a full queue of messages the library would not see the server's
+    answer, and wait for ten seconds."""
+    closing = asyncio.create_task(socket.close())
+    with suppress(ConnectionClosed, ConcurrencyError):
+        while True:
+            await socket.recv()
+    await closing
