@@ -68,6 +68,18 @@ class RunningServer:
         """ws:// address of an absolute path."""
         return self.url.replace("http://", "ws://") + path
 
+    def shell(self, code: str) -> str:
+        """Run Python on this server's database and recordings. Returns: what it printed."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", "shell", "-c", code],
+            cwd=ROOT,
+            env={**os.environ, "REPLAY_DATA_DIR": str(self.data_dir)},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout
+
     def stop(self, timeout: float = 60) -> int:
         """SIGTERM, wait. Returns: the exit status. Safe to call twice."""
         if self.process.poll() is None:

@@ -21,7 +21,6 @@ from .samples import ADMIN, PASSWORD, RACE_SLUG
 
 pytestmark = pytest.mark.browser
 
-expect.set_options(timeout=30_000)
 
 LIST = "/admin/streaming/liveconnection/"
 ROWS = "#result_list tbody tr[data-id]:not([data-id=''])"

@@ -267,10 +267,13 @@ async def test_a_file_that_has_gone_was_taken_the_place_of_or_is_missing(
 ) -> None:
     gone = dataclasses.replace(info, path=tmp_path / "gone.mcap", version="same")
 
-    async def find(slug: str, max_age: float) -> SessionInfo | None:
-        assert (slug, max_age) == (gone.slug, 0.0)
+    forgotten: list[str] = []
+
+    async def find(slug: str) -> SessionInfo | None:
+        assert forgotten.pop() == slug == gone.slug, "the database is asked, not what is known"
         return None if now is None else dataclasses.replace(gone, version=now)
 
+    monkeypatch.setattr("streaming.store.catalogue.forget", forgotten.append)
     monkeypatch.setattr("streaming.store.catalogue.find", find)
     with pytest.raises(error):
         await store.schema(gone)

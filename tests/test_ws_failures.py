@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 
 from streaming.playback.protocol import CloseCode
 
-from .conftest import ROOT, RunningServer
+from .conftest import RunningServer
 from .samples import RACE_SLUG
 from .websocket_client import open_wire
 
@@ -35,23 +32,13 @@ async def test_a_failure_while_sending_closes_with_1011_and_is_logged(start_serv
         await wire.until_data()
 
 
-def import_again(server: RunningServer) -> None:
-    subprocess.run(
-        [sys.executable, "manage.py", "shell", "-c", IMPORT_AGAIN],
-        cwd=ROOT,
-        env={**os.environ, "REPLAY_DATA_DIR": str(server.data_dir), "REDIS_URL": ""},
-        check=True,
-        capture_output=True,
-    )
-
-
 async def test_a_recording_that_was_replaced_and_one_that_is_missing(start_server: Start) -> None:
     server = start_server()
     address = server.websocket(PATH)
     async with open_wire(address) as wire:
         # Let in while the old version was there, of which nothing has been read yet.
         await wire.ask("ping")
-        import_again(server)
+        server.shell(IMPORT_AGAIN)
         await wire.say("hello")
         bye = await wire.until_type("bye")
         assert (bye["reason"], bye["retry_after"]) == ("the session was imported again", 1.0)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 
-from .conftest import ROOT, RunningServer
+from .conftest import RunningServer
 from .samples import LOADING_SLUG, RACE_SLUG
 from .websocket_client import open_wire
 
@@ -27,14 +24,7 @@ session.state, session.progress = "ready", 100
 
 def change(server: RunningServer, change: str) -> None:
     """Do to the session in the server's database what an import does."""
-    code = CHANGE.format(slug=LOADING_SLUG, race=RACE_SLUG, change=change)
-    subprocess.run(
-        [sys.executable, "manage.py", "shell", "-c", code],
-        cwd=ROOT,
-        env={**os.environ, "REPLAY_DATA_DIR": str(server.data_dir)},
-        check=True,
-        capture_output=True,
-    )
+    server.shell(CHANGE.format(slug=LOADING_SLUG, race=RACE_SLUG, change=change))
 
 
 async def test_everyone_who_waits_is_told_and_then_served(

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +11,7 @@ import pytest
 
 from streaming.playback.protocol import CloseCode
 
-from .conftest import ROOT, RunningServer
+from .conftest import RunningServer
 from .samples import LOADING_SLUG, RACE_SLUG, STAFF_SLUG
 from .websocket_client import Wire, open_wire
 
@@ -23,19 +20,6 @@ RATE = 25.0
 
 def address(server: RunningServer, slug: str = RACE_SLUG) -> str:
     return server.websocket(f"/ws/sessions/{slug}/")
-
-
-def shell(server: RunningServer, code: str) -> str:
-    """Run Python in the server's data folder. Returns: what it printed."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", "shell", "-c", code],
-        cwd=ROOT,
-        env={**os.environ, "REPLAY_DATA_DIR": str(server.data_dir)},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout
 
 
 @pytest.mark.parametrize(
@@ -239,8 +223,7 @@ async def test_who_is_logged_in_but_may_not_watch_is_told_so(
     start_server: Callable[..., RunningServer],
 ) -> None:
     server = start_server()
-    printed = shell(
-        server,
+    printed = server.shell(
         "from django.contrib.auth.models import User\n"
         "from django.test import Client\n"
         "visitor, client = User.objects.create_user('visitor'), Client()\n"

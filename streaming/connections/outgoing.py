@@ -45,7 +45,7 @@ class Outgoing:
                 raise TookNothing from None
             raise
 
-    async def close(self, code: CloseCode | int, last_words: Sequence[str] = ()) -> None:
+    async def close(self, code: CloseCode | int, last_words: Sequence[str]) -> None:
         """End the connection with `code`, after the texts that are still to be said.
 
         A socket that no one reads may take neither; each of the two has `CLOSE_WITHIN`.

@@ -72,13 +72,10 @@ class Catalogue:
         self._asking: dict[str, asyncio.Task[SessionInfo | None]] = {}
         self.queries = 0
 
-    async def find(self, slug: str, max_age: float = MAX_AGE_SECONDS) -> SessionInfo | None:
-        """The session, or None if there is none of that slug. No thread is involved on a hit.
-
-        max_age: seconds that the answer may be old; 0 asks the database.
-        """
+    async def find(self, slug: str) -> SessionInfo | None:
+        """The session, or None if there is none of that slug. No thread is involved on a hit."""
         known = self._known.get(slug)
-        if known is not None and self._clock() - known[0] < max_age:
+        if known is not None and self._clock() - known[0] < MAX_AGE_SECONDS:
             return known[1]
         task = self._asking.get(slug)
         if task is None or task.get_loop() is not asyncio.get_running_loop():
@@ -135,9 +132,9 @@ def read_session(slug: str) -> SessionInfo | None:
 _catalogue = Catalogue()
 
 
-async def find(slug: str, max_age: float = MAX_AGE_SECONDS) -> SessionInfo | None:
+async def find(slug: str) -> SessionInfo | None:
     """`Catalogue.find` of this process's catalogue."""
-    return await _catalogue.find(slug, max_age)
+    return await _catalogue.find(slug)
 
 
 def forget(slug: str) -> None:

@@ -73,7 +73,7 @@ class FrameStore:
 
     async def schema(self, info: SessionInfo) -> Schema:
         """The recording's schema, in its order. Raises: as `OpenRecordings.open`."""
-        return (await self._open(info)).schema
+        return (await self._open(info, info.version)).schema
 
     def attach(self, version: str, source: FrameSource) -> None:
         """Serve `version` from a live session's memory. Only whole segments are cached."""
@@ -101,7 +101,7 @@ class FrameStore:
         cached = self.segment_if_cached(key)
         if cached is not None:
             return cached
-        source = await self._open(info)
+        source = await self._open(info, key.version)
         if key.stride == 1 and key.subset == EVERYTHING:
             return self._slice(source, key)
         segment: bytes = await self._once(key, lambda: self._find_segment(info, key))
@@ -130,7 +130,7 @@ class FrameStore:
         stride: 1, 2, 4 … 64. Rows that do not lie on the stride's grid (first is no multiple of
         it) are picked out of the stride-1 rows, which costs more. Raises: as `segment`.
         """
-        source = await self._open(info)
+        source = await self._open(info, info.version)
         rows: list[bytes] = []
         for key, part in _row_blocks(info, source, first, count, stride, subset):
             rows += (await self._row_block(info, key))[part]
@@ -151,14 +151,15 @@ class FrameStore:
             self._start(key, lambda: self._find_rows(info, key))
             self.counts["expected"] += 1
 
-    async def _open(self, info: SessionInfo) -> FrameSource:
+    async def _open(self, info: SessionInfo, version: str) -> FrameSource:
         """`OpenRecordings.open`, which cannot tell why there is no such file."""
         try:
-            return await self.files.open(info.path, info.version)
+            return await self.files.open(info.path, version)
         except FileNotFoundError:
             # An import that takes the place of another removes its file last of all.
-            now = await catalogue.find(info.slug, max_age=0.0)
-            if now is None or now.version != info.version:
+            catalogue.forget(info.slug)
+            now = await catalogue.find(info.slug)
+            if now is None or now.version != version:
                 raise StaleVersion(f"{info.slug!r} was imported again or deleted") from None
             raise
 
@@ -248,7 +249,7 @@ class FrameStore:
         self, info: SessionInfo, version: str, build: Callable[[FrameSource], bytes]
     ) -> bytes:
         """In a thread, so that the loop goes on sending; the file stays open meanwhile."""
-        await self._open(info)
+        await self._open(info, version)
         with self.files.reading(version) as source:
             self.counts["built"] += 1
             loop = asyncio.get_running_loop()
