@@ -18,6 +18,7 @@ lint: $(VENV)/.dev ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy replayproject sessions_app streaming
+	$(BIN)/lint-imports
 
 bench: $(VENV)/.dev ## measure; results as a table and as JSON (ARGS="codec viewers" for some)
 	$(BIN)/python -m benchmarks $(ARGS)

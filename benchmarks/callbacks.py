@@ -10,12 +10,12 @@ import tracemalloc
 from collections.abc import Iterator
 
 from replayproject.backing import choose_backing
-from streaming.callbacks.reading import Reader, Selection, select
-from streaming.callbacks.registry import PUBLISH_S, Registry
-from streaming.callbacks.sharing import RedisBoard, RedisReader
-from streaming.callbacks.timing import SECOND, CallbackTimer, ConnectionStatistics
-from streaming.callbacks.workers import LoopMonitor
+from streaming.monitoring.board import RedisBoard, RedisReader
+from streaming.monitoring.event_loop import LoopMonitor
+from streaming.monitoring.reader import Reader, Selection, select
+from streaming.monitoring.registry import PUBLISH_S, Registry
 from streaming.playback.protocol import DEFAULT_LEAD
+from streaming.statistics.connection import SECOND, CallbackTimer, ConnectionStatistics
 
 from .figures import Figure, middle_half
 from .load import LoadProcess

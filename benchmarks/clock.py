@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 
-from streaming.client import ReplayClient, connect
+from streaming.client.client import ReplayClient, connect
 
 from .figures import Figure
 from .processes import race_data, serving

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from streaming.server import run_server
+from streaming.server.daphne import run_server
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:

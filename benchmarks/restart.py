@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from streaming.client import ReplayClient, connect
+from streaming.client.client import ReplayClient, connect
 
 from .figures import Figure, percentile
 from .processes import Service, race_data, serving

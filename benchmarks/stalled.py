@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from streaming.transport import unmask
+from streaming.server.transport import unmask
 
 from .figures import Figure, percentile
 from .load import LoadProcess

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from replayproject.backing import find_server, start_server
 from sessions_app.recording.file import Recording
-from streaming.server import SWITCH_SECONDS
+from streaming.server.daphne import SWITCH_SECONDS
 from streaming.store.catalogue import SessionInfo
 from streaming.store.frame_store import FrameStore, SegmentKey
 from streaming.store.shared_cache import SharedCache

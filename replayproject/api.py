@@ -7,8 +7,8 @@ from django.views.decorators.gzip import gzip_page
 from ninja import NinjaAPI
 
 from sessions_app.api import errors, imports, moments, sessions
-from streaming.api import router as frames
-from streaming.callbacks.api import router as connections
+from streaming.api.connections import router as connections
+from streaming.api.frames import router as frames
 
 DESCRIPTION = """\
 Recorded sessions: what moved, where, and what happened. Frames are best taken from the WebSocket

@@ -15,8 +15,8 @@ from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import Any
 
-from streaming.callbacks.registry import get_registry
-from streaming.drain import drain
+from streaming.connections.drain import drain
+from streaming.monitoring.registry import get_registry
 
 from . import health
 

@@ -1,4 +1,4 @@
-"""Plain admin pages for what was recorded; live connections are in `streaming/admin.py`."""
+"""Plain admin pages for what was recorded; live connections are in `streaming/admin/`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Django's handle on the app that serves viewers."""
 
 # Before Daphne's app, which would install a reactor of its own.
-from . import reactor as _installed  # noqa: F401  # isort: skip
+from .server import reactor as _installed  # noqa: F401  # isort: skip
 
 from django.apps import AppConfig
 

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, re_path
 
-from .connections.consumers import replay_socket
+from .connections.dialects.replay import replay_socket
 
 websocket_urlpatterns: list[URLPattern] = [
     # Channels' URLRouter calls the ASGI application that stands where Django expects a view.

@@ -2,11 +2,11 @@
 
 from django.urls import URLPattern, path
 
-from . import views
+from .views import pages
 
 app_name = "streaming"
 
 urlpatterns: list[URLPattern] = [
-    path("", views.library, name="library"),
-    path("sessions/<slug:slug>/", views.player, name="player"),
+    path("", pages.library, name="library"),
+    path("sessions/<slug:slug>/", pages.player, name="player"),
 ]

@@ -8,7 +8,7 @@ import os
 import socket
 from typing import Any
 
-from streaming.transport import unmask
+from streaming.server.transport import unmask
 
 RECEIVE_BUFFER = 32 * 1024
 

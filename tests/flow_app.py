@@ -126,7 +126,7 @@ def listening(port: int) -> None:
 def main(server: str) -> None:
     application = FlowApplication()
     if server == "daphne":
-        from streaming.server import run_server
+        from streaming.server.daphne import run_server
 
         async def drain() -> None:
             print("drained", flush=True)

@@ -30,9 +30,9 @@ from sessions_app.importers.result import ImportResult
 from sessions_app.models import Session
 from sessions_app.recording import Columns, encode_segment
 from sessions_app.storing import store_result
-from streaming.callbacks.registry import get_registry
-from streaming.drain import drain
-from streaming.server import run_server
+from streaming.connections.drain import drain
+from streaming.monitoring.registry import get_registry
+from streaming.server.daphne import run_server
 from streaming.store.frame_store import get_frame_store
 
 from .samples import small_race

@@ -13,10 +13,11 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from streaming.callbacks import reading, sharing
-from streaming.callbacks.reading import Reader
-from streaming.callbacks.registry import Registry
-from streaming.callbacks.sharing import BoardError, MemoryBoard
+from streaming.monitoring import board as sharing
+from streaming.monitoring import reader as reading
+from streaming.monitoring.board import BoardError, MemoryBoard
+from streaming.monitoring.reader import Reader
+from streaming.monitoring.registry import Registry
 
 pytestmark = pytest.mark.django_db
 
@@ -67,7 +68,11 @@ class Worker:
 def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     running = Worker()
     reader = Reader(running.board)
-    for module in ("streaming.admin", "streaming.callbacks.api", "streaming.metrics"):
+    for module in (
+        "streaming.admin.live_connections",
+        "streaming.api.connections",
+        "streaming.monitoring.metrics",
+    ):
         monkeypatch.setattr(f"{module}.get_reader", lambda: reader)
     monkeypatch.setattr(reading, "CACHE_S", 0.0)
     # It publishes when a test opens or closes something, however long that was ago.

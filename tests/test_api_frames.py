@@ -13,7 +13,7 @@ from django.test import AsyncClient, Client
 from sessions_app.models import Session
 from sessions_app.recording import decode_segment
 from sessions_app.recording.file import Recording
-from streaming.byte_ranges import Unsatisfiable, requested_range
+from streaming.api.byte_ranges import Unsatisfiable, requested_range
 from streaming.store import catalogue
 from streaming.store.frame_store import close_frame_store
 

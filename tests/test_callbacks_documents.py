@@ -6,11 +6,11 @@ import json
 import re
 from pathlib import Path
 
-from streaming.callbacks.diagnosis import RULES
-from streaming.callbacks.reading import Snapshot
-from streaming.callbacks.registry import Registry
-from streaming.callbacks.sharing import MemoryBoard
-from streaming.metrics import WorkersCollector
+from streaming.monitoring.board import MemoryBoard
+from streaming.monitoring.metrics import WorkersCollector
+from streaming.monitoring.reader import Snapshot
+from streaming.monitoring.registry import Registry
+from streaming.statistics.diagnosis import RULES
 
 DOCS = Path(__file__).parent.parent / "docs"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streaming.callbacks.history import POINTS, SECOND, History, Sample
+from streaming.statistics.history import POINTS, SECOND, History, Sample
 
 START = 5_000 * SECOND
 MS = 1_000_000

@@ -10,21 +10,15 @@ from typing import Any
 import pytest
 import redis
 
-from streaming.callbacks import sharing
-from streaming.callbacks.blocks import BLOCK
-from streaming.callbacks.connection_report import log_lines
-from streaming.callbacks.reading import NoSuchConnection, Reader, Selection, select
-from streaming.callbacks.registry import Registry
-from streaming.callbacks.sharing import (
-    EXPIRE_S,
-    BoardError,
-    MemoryBoard,
-    RedisBoard,
-    RedisReader,
-)
-from streaming.callbacks.summary import COLUMNS, introduce, summarise
-from streaming.callbacks.timing import SECOND, ConnectionStatistics
-from streaming.callbacks.workers import LoopMonitor
+from streaming.monitoring import board as sharing
+from streaming.monitoring.blocks import BLOCK
+from streaming.monitoring.board import EXPIRE_S, BoardError, MemoryBoard, RedisBoard, RedisReader
+from streaming.monitoring.event_loop import LoopMonitor
+from streaming.monitoring.reader import NoSuchConnection, Reader, Selection, select
+from streaming.monitoring.registry import Registry
+from streaming.monitoring.rows import COLUMNS, introduce, summarise
+from streaming.statistics.connection import SECOND, ConnectionStatistics
+from streaming.statistics.report import log_lines
 
 MS = 1_000_000
 
@@ -223,8 +217,8 @@ async def test_switched_off_it_publishes_only_the_worker(
 async def test_rows_are_fresh_while_somebody_looks(
     registry: Published, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streaming.callbacks.registry.UNWATCHED_BUDGET_S", 0.0)
-    monkeypatch.setattr("streaming.callbacks.registry.BUDGET_S", 60.0)
+    monkeypatch.setattr("streaming.monitoring.registry.UNWATCHED_BUDGET_S", 0.0)
+    monkeypatch.setattr("streaming.monitoring.registry.BUDGET_S", 60.0)
     for number in range(10 * BLOCK):
         registry.open(str(number), session="demo")
     await registry.publish()
@@ -243,7 +237,7 @@ async def test_every_block_gets_its_turn(
 ) -> None:
     for budget in ("BUDGET_S", "UNWATCHED_BUDGET_S"):
         # Any time at all is more than this: one block at a time.
-        monkeypatch.setattr(f"streaming.callbacks.registry.{budget}", 1e-9)
+        monkeypatch.setattr(f"streaming.monitoring.registry.{budget}", 1e-9)
     for number in range(4 * BLOCK):
         registry.open(str(number))
     for _ in range(8):
@@ -300,7 +294,7 @@ async def test_log_stats_writes_to_the_log(
 ) -> None:
     registry.open("a")
     play(registry, clock, "a", 1)
-    with caplog.at_level(logging.INFO, logger="streaming.callbacks"):
+    with caplog.at_level(logging.INFO, logger="streaming.monitoring"):
         await registry.command("log_stats", "a", {})
         registry.log_final_report()
     assert "total invocations: 25" in caplog.text
@@ -312,7 +306,7 @@ async def test_log_stats_writes_to_the_log(
 async def test_a_worker_without_viewers_reports_no_callbacks(
     registry: Published, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO, logger="streaming.callbacks"):
+    with caplog.at_level(logging.INFO, logger="streaming.monitoring"):
         registry.log_final_report()
     assert caplog.messages == ["callback statistics of worker w1: 0 connections"]
 

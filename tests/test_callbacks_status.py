@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from streaming.callbacks.registry import Registry
-from streaming.callbacks.sharing import MemoryBoard
-from streaming.connections.consumers import ReplayConnection
+from streaming.connections.dialects.replay import ReplayConnection
+from streaming.monitoring.board import MemoryBoard
+from streaming.monitoring.registry import Registry
 from streaming.playback.command_parser import parse_command
 from streaming.playback.commands import Command
 from streaming.playback.playhead import Playhead
@@ -29,7 +29,7 @@ async def nobody_hears(_message: dict[str, Any]) -> None:
 @pytest.fixture
 async def connection(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ReplayConnection]:
     registry = Registry("w1", MemoryBoard())
-    monkeypatch.setattr("streaming.connections.connection.get_registry", lambda: registry)
+    monkeypatch.setattr("streaming.connections.lifecycle.get_registry", lambda: registry)
     opened = ReplayConnection({}, nothing_comes, nobody_hears, "demo")
     opened.pump.viewer = Viewer(
         frame_count=1_000,

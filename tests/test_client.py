@@ -12,8 +12,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_websocket
 
-from streaming.client import CommandRefused, ReplayClient, ReplayClosed, connect
-from streaming.decoding import Frames, row_values
+from streaming.client.client import CommandRefused, ReplayClient, ReplayClosed, connect
+from streaming.client.decoding import Frames, row_values
 from tests.conftest import RunningServer
 from tests.proxy import Proxy
 from tests.samples import PLAY_SLUG, RACE_SLUG, small_race
@@ -180,7 +180,7 @@ async def test_a_refusal_may_be_quicker_than_hello(
         await socket.wait_closed()
         return socket
 
-    monkeypatch.setattr("streaming.client.open_websocket", closed_already)
+    monkeypatch.setattr("streaming.client.client.open_websocket", closed_already)
     with pytest.raises(ReplayClosed) as caught:
         async with connect(url(server, "nothing-of-that-name")):
             pass

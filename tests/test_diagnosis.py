@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from streaming.callbacks.diagnosis import RULES, Evidence, Verdict, diagnose
+from streaming.statistics.diagnosis import RULES, Evidence, Verdict, diagnose
 
 V1 = Evidence(credit=8, window=8)
 CASES = {

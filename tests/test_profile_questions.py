@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.core.management import CommandError, call_command
 
-from streaming.operators.profile import Moment, answer, correlation
+from streaming.monitoring.profile import Moment, answer, correlation
 
 
 def moments(intervals: list[float], cpu: list[float] | None = None) -> list[Moment]:
@@ -71,9 +71,9 @@ def test_commands_show_a_workers_connections(
     import asyncio
     import json
 
-    from streaming.callbacks.reading import get_reader
-    from streaming.callbacks.registry import Registry
-    from streaming.callbacks.sharing import RedisBoard
+    from streaming.monitoring.board import RedisBoard
+    from streaming.monitoring.reader import get_reader
+    from streaming.monitoring.registry import Registry
 
     settings.REDIS_URL = valkey  # type: ignore[attr-defined]
     get_reader.cache_clear()

@@ -15,12 +15,12 @@ from typing import Any
 import msgpack
 
 from sessions_app.recording import CorruptRecording
-from streaming.callbacks.timing import ConnectionStatistics
 from streaming.connections.outgoing import Outgoing
 from streaming.connections.pump import Pump, bye
-from streaming.connections.wheel import SHARED_EVERY, SLOT, TOGETHER, TimerWheel
+from streaming.connections.timers import SHARED_EVERY, SLOT, TOGETHER, TimerWheel
 from streaming.playback.protocol import CloseCode, Encoding
 from streaming.playback.viewer import Viewer
+from streaming.statistics.connection import ConnectionStatistics
 from streaming.store.open_recordings import StaleVersion
 
 
@@ -221,7 +221,7 @@ async def test_the_patient_share_their_wake_ups() -> None:
     now = time.monotonic()
     wanted = [now + 0.05 + i * 0.004 for i in range(len(sleepers))]
     for sleeper, at in zip(sleepers, wanted, strict=True):
-        wheel.schedule(sleeper, at, patience=0.5)
+        wheel.schedule(sleeper, at, slack=0.5)
     for sleeper, at in zip(sleepers, wanted, strict=True):
         await sleeper.event.wait()
         assert sleeper.woken[0] >= at
@@ -233,7 +233,7 @@ async def test_the_patient_do_not_all_wake_at_once() -> None:
     at = time.monotonic() + 60
     sleepers = [Sleeper() for _ in range(2000)]
     for sleeper in sleepers:
-        wheel.schedule(sleeper, at, patience=1.0)
+        wheel.schedule(sleeper, at, slack=1.0)
     slots = Counter(sleeper.slot for sleeper in sleepers)
     earliest = math.ceil(at / SLOT)
     assert min(slots) == earliest
@@ -246,7 +246,7 @@ async def test_the_patient_do_not_all_wake_at_once() -> None:
 async def test_the_impatient_wake_when_they_want_to() -> None:
     wheel = TimerWheel(asyncio.get_running_loop())
     sleeper, at = Sleeper(), time.monotonic() + 60
-    wheel.schedule(sleeper, at, patience=0.1)
+    wheel.schedule(sleeper, at, slack=0.1)
     assert sleeper.slot == math.ceil(at / SLOT)
     wheel.cancel(sleeper)
 

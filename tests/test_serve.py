@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from streaming.listening import listen
+from streaming.server.listening import listen
 
 from .conftest import ROOT, RunningServer, start_serving
 from .processes import children, ended, workers

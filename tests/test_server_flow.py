@@ -27,8 +27,8 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from streaming.flow import INBOX_LIMIT, INBOX_RESUME, PAUSE_BYTES, Inbox
-from streaming.transport import frame_header, unmask
+from streaming.server.flow import INBOX_LIMIT, INBOX_RESUME, PAUSE_BYTES, Inbox
+from streaming.server.transport import frame_header, unmask
 from tests.conftest import ROOT
 
 RECEIVE_BUFFER = 64 * 1024

@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
-from streaming.client import connect
+from streaming.client.client import connect
 from streaming.playback.protocol import CloseCode
 from tests.conftest import RunningServer
 from tests.deaf_client import DeafClient

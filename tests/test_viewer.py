@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from streaming.callbacks.timing import DropReason
 from streaming.playback.commands import CommandError, Request
+from streaming.playback.credit import DropReason
 from streaming.playback.plan import stride_for
 from streaming.playback.playhead import Playhead
 from streaming.playback.protocol import CloseCode, Encoding, Status
@@ -74,18 +74,18 @@ def test_only_a_viewer_with_seconds_in_hand_is_patient() -> None:
     v.seek(0.0, frame=100)
     v.take_states(0.0)
     v.step(0.0)
-    assert v.patience == 0.0, "the answer to a seek waits for nobody"
+    assert v.slack == 0.0, "the answer to a seek waits for nobody"
     v.play(0.0)
     pump(v, 0.0)
-    assert 0.0 < v.patience <= 0.5
+    assert 0.0 < v.slack <= 0.5
     end = viewer(window=32, frame_count=50)
     end.play(0.0)
     pump(end, 0.0)
-    assert end.patience == 0.0, "it wakes to say that it has ended"
+    assert end.slack == 0.0, "it wakes to say that it has ended"
     rows = viewer(encoding=Encoding.ROWS)
     rows.play(0.0)
     pump(rows, 0.0)
-    assert rows.patience == 0.0
+    assert rows.slack == 0.0
 
 
 def test_a_seek_answers_paused_too_and_then_is_silent() -> None:

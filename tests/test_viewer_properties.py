@@ -16,8 +16,7 @@ from streaming.playback.commands import CommandError, Request
 from streaming.playback.plan import Fetch
 from streaming.playback.playhead import Playhead, playhead_from
 from streaming.playback.protocol import DataKind, Encoding
-from streaming.playback.steering import LIVE_BEHIND
-from streaming.playback.viewer import DataHeader, Viewer
+from streaming.playback.viewer import LIVE_BEHIND, DataHeader, Viewer
 
 RATE = 25.0
 

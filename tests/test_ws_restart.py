@@ -15,9 +15,9 @@ import psutil
 import pytest
 from redis import asyncio as redis
 
-from streaming.client import ReplayClient, connect
+from streaming.client.client import ReplayClient, connect
+from streaming.client.decoding import Frames
 from streaming.connections.resume import SEND_EVERY
-from streaming.decoding import Frames
 from streaming.playback.protocol import CloseCode
 
 from .conftest import RunningServer

@@ -18,9 +18,9 @@ from typing import Any
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "replayproject.settings")
 
 from replayproject.asgi import application as service  # sets Django up
-from streaming.callbacks.registry import get_registry
-from streaming.drain import drain
-from streaming.server import run_server
+from streaming.connections.drain import drain
+from streaming.monitoring.registry import get_registry
+from streaming.server.daphne import run_server
 
 BLOCK_S = 0.3
 SLOW_SEND_S = 0.002

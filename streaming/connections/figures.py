@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..callbacks.timing import SECOND, ConnectionStatistics
 from ..playback.viewer import Viewer
+from ..statistics.connection import SECOND, ConnectionStatistics
 
 
 def sample(statistics: ConnectionStatistics, viewer: Viewer, now_ns: int) -> None:

@@ -12,8 +12,8 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from ..flow import CLOSE_WITHIN
 from ..playback.protocol import CloseCode
+from ..server.flow import CLOSE_WITHIN
 
 logger = logging.getLogger("streaming.connections.outgoing")
 

@@ -18,15 +18,15 @@ from typing import Any, Protocol
 
 from sessions_app.recording import RecordingError
 
-from ..callbacks.timing import ConnectionStatistics
 from ..playback.event_track import EventTrack
 from ..playback.plan import Fetch
 from ..playback.protocol import CloseCode, DataKind, ErrorCode, MessageType, data_message
 from ..playback.viewer import Viewer
+from ..statistics.connection import ConnectionStatistics
 from ..store.catalogue import SessionInfo
 from ..store.frame_store import FrameStore, SegmentKey
 from ..store.open_recordings import StaleVersion
-from .wheel import TimerWheel
+from .timers import TimerWheel
 
 logger = logging.getLogger("streaming.connections.pump")
 
@@ -196,7 +196,7 @@ class Pump:
                 self._statistics.tick.record(now_ns - started_ns, now_ns)
                 if not self.viewer.owes_state:
                     viewer = self.viewer
-                    await self._sleep(wake, viewer.patience if wake == viewer.wake else 0.0)
+                    await self._sleep(wake, viewer.slack if wake == viewer.wake else 0.0)
         finally:
             self._wheel.cancel(self)
             self._abandon()
@@ -262,12 +262,12 @@ class Pump:
         statistics.sent(sum(map(len, messages)), frames, started_ns, now_ns, len(messages))
         statistics.first_frame(now_ns)
 
-    async def _sleep(self, until: float, patience: float = 0.0) -> None:
-        """Wait for `wake`, at most until that time, or `patience` seconds more."""
+    async def _sleep(self, until: float, slack: float = 0.0) -> None:
+        """Wait for `wake`, at most until that time, or `slack` seconds more."""
         if self._woken or until <= self._clock():
             return
         if until < math.inf:
-            self._wheel.schedule(self, until, patience)
+            self._wheel.schedule(self, until, slack)
         self._waiter = asyncio.get_running_loop().create_future()
         try:
             await self._waiter

@@ -7,12 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .protocol import (
-    DEFAULT_LEAD,
-    DEFAULT_WINDOW,
-    Encoding,
-    ErrorCode,
-)
+from .protocol import DEFAULT_LEAD, DEFAULT_WINDOW, Encoding, ErrorCode
 
 
 class CommandError(Exception):

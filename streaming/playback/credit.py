@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from ..callbacks.timing import DropReason
+import enum
+
 from .protocol import ACKNOWLEDGE_WITHIN
+
+
+class DropReason(enum.StrEnum):
+    """Why frames on the playhead's way were not sent."""
+
+    NO_CREDIT = "no_credit"
+    TRANSPORT_PAUSED = "transport_paused"
+    SUPERSEDED = "superseded"
 
 
 class Credit:
     """Counts data messages sent and acknowledged. Times are seconds of one monotonic clock.
 
     window: messages that may be unacknowledged; None for a client that cannot acknowledge, which
-    the transport alone bounds. within: seconds that data may wait. obstacle: what last kept data
+    the transport alone bounds. within: seconds that data may wait. blocked_by: what last kept data
     from being sent, until some is.
     """
 
@@ -18,7 +27,7 @@ class Credit:
         "_blocked_since",
         "_transport_paused",
         "acked",
-        "obstacle",
+        "blocked_by",
         "sent",
         "window",
         "within",
@@ -29,7 +38,7 @@ class Credit:
         self.within = within
         self.sent = 0
         self.acked = 0
-        self.obstacle: DropReason | None = None
+        self.blocked_by: DropReason | None = None
         self._blocked_since: float | None = None
         self._transport_paused = False
 
@@ -62,11 +71,11 @@ class Credit:
         self._blocked_since = None
 
     def may_send(self) -> bool:
-        """Whether a message may be sent now; if not, `obstacle` says why."""
+        """Whether a message may be sent now; if not, `blocked_by` says why."""
         if self._transport_paused:
-            self.obstacle = DropReason.TRANSPORT_PAUSED
+            self.blocked_by = DropReason.TRANSPORT_PAUSED
         elif self.window is not None and self.sent - self.acked >= self.window:
-            self.obstacle = DropReason.NO_CREDIT
+            self.blocked_by = DropReason.NO_CREDIT
         else:
             return True
         return False
@@ -83,6 +92,6 @@ class Credit:
 
     def spend(self) -> int:
         """A message is being sent. Returns: its number, from 1."""
-        self.obstacle = None
+        self.blocked_by = None
         self.sent += 1
         return self.sent

@@ -49,11 +49,11 @@ class Fetch(NamedTuple):
 
 class Choice(NamedTuple):
     """due: when something is to be sent, infinity if nothing will be without a further event.
-    patience: seconds by which that may be later, if it suits others."""
+    slack: seconds by which that may be later, if it suits others."""
 
     fetch: Fetch | None
     due: float
-    patience: float = 0.0
+    slack: float = 0.0
 
 
 def stride_for(

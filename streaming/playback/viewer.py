@@ -15,7 +15,6 @@ What holds at any time, whatever the history:
 - the playhead is where a clock that started with the first data after the last seek would be.
 
 A seek stops the clock until its first data is emitted: a viewer never misses what it asked for.
-What commands change is in `steering.py`.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ import math
 from collections import deque
 from typing import Any, NamedTuple
 
-from ..callbacks.timing import DropReason
 from .commands import CommandError, CommandId, Request
-from .credit import Credit
-from .plan import Fetch, Pull, SegmentPlan
+from .credit import Credit, DropReason
+from .plan import Fetch, Pull, RowPlan, SegmentPlan, segment_stride_for, step_for
 from .playhead import Playhead
 from .protocol import (
     ACKNOWLEDGE_WITHIN,
     BUFFERING_AFTER,
+    MAX_FRAME,
     CloseCode,
     DataKind,
     Encoding,
@@ -39,7 +38,6 @@ from .protocol import (
     MessageType,
     Status,
 )
-from .steering import Steering
 from .timeline import Timeline
 
 MAX_PULLS = 8
@@ -47,6 +45,14 @@ MAX_PULLS = 8
 
 MAX_NOTICES = 256
 """Answers kept while the transport is paused; the rate limit lets no honest client reach it."""
+
+
+LIVE_BEHIND = 2.0
+"""Seconds behind the edge at which segments are followed: the newest is at most one second from
+being whole and another half from being noticed. Nearer, the picture would stop each second."""
+
+ROOM_TOLERANCE = 0.5
+"""Seconds of wall time by which a shared playhead may differ before following it is a seek."""
 
 
 class DataHeader(NamedTuple):
@@ -60,27 +66,40 @@ class DataHeader(NamedTuple):
     step: int
 
 
-class Viewer(Steering):
+class Viewer:
     """See the module. All times are seconds of one monotonic clock.
 
-    `wake`: when `step` should be called again if nothing happens before; infinity for never.
-    `patience`: seconds by which that may be later.
-    `credit`: what may be sent; the transport's pauses go there.
-    `closing`: the code that the connection is to be closed with, or None.
-    `dropped`: samples since connect that were passed over, by reason.
+    Attributes:
+        timeline: the playhead, and whether time passes.
+        generation: of the last seek; data of an older one is never emitted.
+        room: whose timeline it shares, or None.
+        credit: what may be sent; the transport's pauses go there.
+        max_fps: samples a second of wall time that the client wants at most.
+        wake: when `step` should be called again if nothing happens before; infinity for never.
+        slack: seconds by which that may be later.
+        closing: the code that the connection is to be closed with, or None.
+        dropped: samples since connect that were passed over, by reason.
     """
 
     __slots__ = (
         "_announced",
+        "_awaiting_since",
+        "_buffering",
         "_confirmed",
         "_grew",
         "_notices",
+        "_plan",
         "_pull_turn",
         "_pulls",
         "closing",
         "credit",
         "dropped",
-        "patience",
+        "generation",
+        "max_fps",
+        "room",
+        "slack",
+        "timeline",
+        "wake",
     )
 
     def __init__(
@@ -98,28 +117,48 @@ class Viewer(Steering):
         start: Playhead | None = None,
         acknowledge_within: float = ACKNOWLEDGE_WITHIN,
     ) -> None:
-        """window: None for a client that cannot acknowledge, which the transport alone bounds.
-        lead: seconds of segments ahead. max_fps: None means frame_rate. start: from a resume token.
-        acknowledge_within: seconds that data may wait for an acknowledgement or for the transport.
+        """Make a viewer that is paused at its first frame, or at `start`.
+
+        Args:
+            frame_count: frames that there are now; a live session grows by `extend`.
+            frame_rate: frames a second.
+            segment_frames: frames in a segment of the recording.
+            now: the time at which it is made.
+            encoding: segments or rows.
+            lead: seconds of segments that are sent ahead of the playhead.
+            window: messages that may be unacknowledged; None for a client that cannot acknowledge,
+                which the transport alone bounds.
+            max_fps: samples a second of wall time at most; None means `frame_rate`.
+            live: whether the session grows.
+            start: the playhead of a resume token.
+            acknowledge_within: seconds that data may wait for an acknowledgement or the transport.
         """
-        super().__init__(
-            Timeline(frame_count, frame_rate, now, live=live),
-            encoding,
-            now,
-            segment_frames=segment_frames,
-            lead=lead,
-            max_fps=max_fps or frame_rate,
-        )
+        self.timeline = Timeline(frame_count, frame_rate, now, live=live)
+        self.max_fps = max_fps or frame_rate
+        self.generation = 0
+        self.room: str | None = None
+        self.wake = now
+        self.slack = 0.0
         self.credit = Credit(window, acknowledge_within)
         self.dropped: dict[DropReason, int] = {}
         self.closing: CloseCode | None = None
-        self.patience = 0.0
+        # What to send next, and from where on; its epoch tells fetches of an older plan.
+        self._plan = (
+            SegmentPlan(segment_frames, lead) if encoding is Encoding.SEGMENTS else RowPlan()
+        )
+        # Since when the first data after a seek is owed, and whether the client knows it is late.
+        self._awaiting_since: float | None = None
+        self._buffering = False
+        # Requests outside playback, and whether it is their turn.
         self._pulls: deque[Pull] | None = None
         self._pull_turn = False
+        # Ids of the `state` messages that are owed.
         self._notices: list[CommandId] = []
+        # The generation that the last `state` told, and the status that it told.
         self._confirmed = -1
-        self._grew = live
         self._announced = Status.PAUSED
+        # Whether the session was ever live: only then is `frame_count` told in `state`.
+        self._grew = live
         if start is not None:
             self.timeline.speed = start.speed
             self.timeline.playing = start.playing
@@ -129,7 +168,147 @@ class Viewer(Steering):
         else:
             self._confirmed = 0
 
-    # In -------------------------------------------------------------------------------------
+    # Commands -------------------------------------------------------------------------------
+
+    def play(self, now: float, speed: float | None = None, id: CommandId = None) -> None:
+        """Let time pass. At an end it stays ended until a seek or another direction."""
+        if speed is not None:
+            self.timeline.set_speed(speed, now)
+        self.timeline.play(now)
+        self._replan()
+        self.notify(id)
+
+    def pause(self, now: float, id: CommandId = None) -> None:
+        """Let it stand still, at exactly that frame, whatever stride was playing."""
+        self.timeline.pause(now)
+        self._replan()
+        self.notify(id)
+
+    def set_speed(self, speed: float, now: float, id: CommandId = None) -> None:
+        """speed: 0.05…64, negative backwards; the playhead stays where it is."""
+        self.timeline.set_speed(speed, now)
+        self._replan()
+        self.notify(id)
+
+    def seek(
+        self,
+        now: float,
+        *,
+        frame: int | None = None,
+        time: float | None = None,
+        generation: int | None = None,
+        id: CommandId = None,
+    ) -> None:
+        """Go to a frame, or to a time in seconds from the start. Raises: CommandError."""
+        target = self.target(frame, time)
+        self._raise_generation(generation)
+        self._go(target, now)
+        self.notify(id)
+
+    def target(self, frame: int | None, time: float | None) -> float:
+        """The frame that a seek means. Raises: CommandError if it does not exist."""
+        timeline = self.timeline
+        if timeline.frame_count == 0:
+            raise CommandError(ErrorCode.NOT_READY, "there is no frame yet: wait for one")
+        if frame is not None:
+            if frame > timeline.last_frame:
+                raise CommandError(
+                    ErrorCode.BAD_VALUE, f"frame {frame}: expected 0…{timeline.last_frame}"
+                )
+            return float(frame)
+        duration = timeline.frame_count / timeline.frame_rate
+        if time is None or time > duration:
+            raise CommandError(ErrorCode.BAD_VALUE, f"time {time}: expected 0…{duration:g} s")
+        return min(time * timeline.frame_rate, float(timeline.last_frame))
+
+    def check_generation(self, generation: int | None) -> None:
+        """Raises: CommandError if a seek may not have that generation."""
+        if generation is not None and generation <= self.generation:
+            raise CommandError(
+                ErrorCode.BAD_VALUE,
+                f"generation {generation}: expected more than {self.generation}, or none",
+            )
+        if generation is None and self.generation >= MAX_FRAME:
+            raise CommandError(ErrorCode.BAD_VALUE, "generations are used up: connect again")
+
+    def go_live(self, now: float, id: CommandId = None) -> None:
+        """Go to the edge and follow it: rows at the newest frame, segments at LIVE_BEHIND.
+
+        Raises: CommandError on a finished recording.
+        """
+        if not self.timeline.live:
+            raise CommandError(
+                ErrorCode.NOT_LIVE, "this session is a finished recording: seek instead"
+            )
+        self._raise_generation(None)
+        self.timeline.speed = 1.0
+        self.timeline.playing = True
+        behind = LIVE_BEHIND if isinstance(self._plan, SegmentPlan) else 0.0
+        self._go(self.timeline.last_frame - behind * self.timeline.frame_rate, now)
+        self.notify(id)
+
+    def follow(
+        self,
+        playhead: Playhead,
+        at: float,
+        now: float,
+        *,
+        sought: bool,
+        generation: int | None = None,
+        id: CommandId = None,
+    ) -> None:
+        """Take over a room's playhead, which was at `playhead.frame` at time `at`.
+
+        sought: someone sought; otherwise it is one only if our playhead is somewhere else.
+        generation: wished by our client, if the seek was its own.
+        """
+        timeline = self.timeline
+        before = timeline.position(now)
+        timeline.seek(playhead.frame, at)
+        timeline.speed = playhead.speed
+        timeline.playing = playhead.playing
+        after = timeline.position(now)
+        far = abs(after - before) > ROOM_TOLERANCE * abs(timeline.velocity)
+        if sought or far:
+            self.generation = max(self.generation + 1, generation or 0)
+            self._await(now)
+        else:
+            self._replan()
+        self.notify(id)
+
+    def refresh(self, now: float) -> None:
+        """Send again from the playhead on, as if nothing had been sent (an operator's wish)."""
+        self._plan.restart(self._step(), backwards=self.timeline.speed < 0)
+        self.wake = now
+
+    def playhead(self, now: float) -> Playhead:
+        """Where this viewer is, for a token or a room."""
+        timeline = self.timeline
+        return Playhead(
+            timeline.position(now), timeline.speed, timeline.playing, self.generation, self.room
+        )
+
+    def extend(self, frame_count: int, now: float, *, live: bool) -> None:
+        """The session has more frames now, or stopped being live: the client is told, once for
+        each second that has come."""
+        timeline = self.timeline
+        seconds, was_live = int(timeline.frame_count / timeline.frame_rate), timeline.live
+        timeline.extend(frame_count, now, live=live)
+        if int(timeline.frame_count / timeline.frame_rate) > seconds or live != was_live:
+            self.notify()
+        self.wake = now
+
+    @property
+    def stride(self) -> int:
+        """Frames between the samples that are sent."""
+        return self._step()
+
+    @property
+    def target_fps(self) -> float:
+        """Samples per second of wall time that playing at this speed takes."""
+        return abs(self.timeline.velocity) / self._step()
+
+    # From the client --------------------------------------------------------------------------
 
     def acknowledge(self, seq: int) -> bool:
         """Everything up to `seq` arrived. Returns: whether data waited for that credit.
@@ -236,9 +415,9 @@ class Viewer(Steering):
         if fetch is None:
             credit.nothing_waits()
             self._wake_by(choice.due)
-            self.patience = choice.patience if self.wake == choice.due else 0.0
+            self.slack = choice.slack if self.wake == choice.due else 0.0
             return None
-        self.patience = 0.0
+        self.slack = 0.0
         if credit.may_send():
             return fetch
         deadline = credit.wait(now)
@@ -268,7 +447,7 @@ class Viewer(Steering):
             self._plan.sent(fetch)
             self._pull_turn = True
             if fetch.skipped:
-                self.drop(self.credit.obstacle or DropReason.SUPERSEDED, fetch.skipped)
+                self.drop(self.credit.blocked_by or DropReason.SUPERSEDED, fetch.skipped)
             self._answered(now)
         return DataHeader(
             fetch.kind,
@@ -284,6 +463,36 @@ class Viewer(Steering):
         self.dropped[reason] = self.dropped.get(reason, 0) + frames
 
     # Inside ---------------------------------------------------------------------------------
+
+    def _raise_generation(self, generation: int | None) -> None:
+        self.check_generation(generation)
+        self.generation = self.generation + 1 if generation is None else generation
+
+    def _go(self, frame: float, now: float) -> None:
+        self.timeline.seek(frame, now, hold=True)
+        self._await(now)
+
+    def _await(self, now: float) -> None:
+        """What was sent is worthless; the next data is the answer to a seek."""
+        self._plan.restart(self._step(), backwards=self.timeline.speed < 0)
+        self._awaiting_since = now
+        self._buffering = False
+
+    def _replan(self) -> None:
+        """After a change of speed or status: start again if that needs other samples."""
+        step, backwards = self._step(), self.timeline.speed < 0
+        plan = self._plan
+        planned = plan.stride if isinstance(plan, SegmentPlan) else plan.step
+        if step != planned or backwards != plan.backwards:
+            plan.restart(step, backwards=backwards)
+
+    def _step(self) -> int:
+        """Frames between samples. Paused, every frame counts: the picture is looked at."""
+        timeline = self.timeline
+        if not timeline.playing:
+            return 1
+        choose = segment_stride_for if isinstance(self._plan, SegmentPlan) else step_for
+        return choose(timeline.speed, timeline.frame_rate, self.max_fps)
 
     def _watch_status(self, now: float) -> None:
         """Owe a `state` when time alone has changed the status."""

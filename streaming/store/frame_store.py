@@ -24,8 +24,9 @@ from sessions_app.recording import Schema
 from . import catalogue
 from .byte_cache import ByteCache
 from .catalogue import SessionInfo
-from .open_recordings import FrameSource, OpenRecordings, StaleVersion
+from .open_recordings import OpenRecordings, StaleVersion
 from .shared_cache import SharedCache
+from .source import FrameSource
 from .subset import EVERYTHING
 from .thinning import STRIDES, build_rows, build_segment, segment_span
 

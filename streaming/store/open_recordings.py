@@ -11,28 +11,15 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from sessions_app.recording import Columns, Schema
 from sessions_app.recording.file import Recording
+
+from .source import FrameSource
 
 MAX_OPEN = 64
 """Each takes a mapping and, for two hours of race, about 1 MB of offsets."""
 
 IDLE_SECONDS = 300.0
-
-
-class FrameSource(Protocol):
-    """Where frames come from: a recording file, or a live session in the making."""
-
-    schema: Schema
-    frame_count: int
-
-    def segment(self, index: int) -> bytes:
-        """Deflated bytes of the stride-1 segment `index`. Raises: IndexError."""
-
-    def columns(self, start: int, stop: int) -> Columns:
-        """Frames start … stop - 1. Raises: IndexError."""
 
 
 class StaleVersion(Exception):

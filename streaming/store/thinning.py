@@ -9,8 +9,8 @@ import numpy as np
 from sessions_app.recording import Columns, Schema, decode_segment, encode_segment
 from sessions_app.recording.columns import concatenate
 
-from .open_recordings import FrameSource
 from .rows import encode_rows
+from .source import FrameSource
 from .subset import EVERYTHING, subset_schema
 
 STRIDES = (1, 2, 4, 8, 16, 32, 64)

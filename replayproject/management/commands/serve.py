@@ -14,7 +14,7 @@ from django.db import connection, connections
 from replayproject.backing import BackingError, choose_backing
 from replayproject.first_run import prepare
 from replayproject.supervisor import Supervisor, WorkerFailed
-from streaming.listening import listen
+from streaming.server.listening import listen
 
 
 def _from_environment(name: str, default: str) -> int:

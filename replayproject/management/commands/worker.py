@@ -11,9 +11,9 @@ from django.core.management.base import BaseCommand
 
 from replayproject import health
 from replayproject.asgi import application
-from streaming.callbacks.registry import get_registry
-from streaming.drain import drain
-from streaming.server import run_server
+from streaming.connections.drain import drain
+from streaming.monitoring.registry import get_registry
+from streaming.server.daphne import run_server
 
 
 class Command(BaseCommand):

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from streaming.callbacks.reading import Page, Reader, Selection, get_reader
-from streaming.callbacks.sharing import BoardError
-from streaming.operators.live_list import FIGURES, columns
+from streaming.admin.live_list import FIGURES, columns
+from streaming.monitoring.board import BoardError
+from streaming.monitoring.reader import Page, Reader, Selection, get_reader
 
 STYLES = {
     "healthy": "green",

@@ -11,10 +11,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from streaming.callbacks.reading import NoSuchConnection, Reader, Snapshot, get_reader
-from streaming.callbacks.sharing import BoardError
-from streaming.operators.charts import duration, size
-from streaming.operators.profile import Moment, answer, moment
+from streaming.admin.charts import duration, size
+from streaming.monitoring.board import BoardError
+from streaming.monitoring.profile import Moment, answer, moment
+from streaming.monitoring.reader import NoSuchConnection, Reader, Snapshot, get_reader
 
 from .connections import NO_REDIS
 

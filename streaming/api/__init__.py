@@ -1,0 +1,1 @@
+"""REST: frames and segments of recordings; live connections for staff."""

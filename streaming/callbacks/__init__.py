@@ -1,1 +1,0 @@
-"""Live statistics of every connection's callbacks: recording, sharing, verdicts."""

@@ -1,0 +1,398 @@
+"""A Python client of the replay protocol: frames as numpy arrays, for notebooks and tests.
+
+    import asyncio
+    from streaming.client import connect
+
+    async def main():
+        async with connect("ws://localhost:8000/ws/sessions/demo/", fields=["x", "y"]) as replay:
+            print(replay.session["title"], replay.schema.entities)
+            await replay.seek(time=60)
+            await replay.play(speed=4)
+            async for frames in replay:
+                x = frames["x"]                       # (samples, entities), decimetres
+                print(frames.numbers[0], x[0])
+                if frames.numbers[-1] > 25 * 120:
+                    break
+
+    asyncio.run(main())
+
+Taking the next frames acknowledges those before, so a slow reader is sent less, never older. A lost
+connection is taken up again at the same playhead; `async for` goes on as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as open_websocket
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.typing import Subprotocol
+
+from sessions_app.recording import Schema
+
+from ..playback.protocol import DEFAULT_WINDOW, SUBPROTOCOL, CloseCode
+from .decoding import Frames, decode_data
+
+FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.25, 15.0
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+ABNORMAL = 1006
+"""What a connection that broke off without a close code counts as."""
+
+FAR_TOO_LARGE = 1009
+"""WebSocket's own code for a message that the server did not even put together."""
+
+NEVER_RETRY = frozenset(code for code in CloseCode if not code.retry) | {FAR_TOO_LARGE}
+
+
+class ReplayError(Exception):
+    """Base of what this client raises."""
+
+
+class CommandRefused(ReplayError):
+    """The server answered `error`: nothing has changed, the connection goes on."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+
+
+class ReplayClosed(ReplayError):
+    """The connection is over and will not be taken up again. code: a close code."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"closed with {code}{': ' + reason if reason else ''}")
+        self.code = code
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class State:
+    """The last `state` that the server sent."""
+
+    status: str = "paused"
+    frame: float = 0
+    time: float = 0.0
+    speed: float = 1.0
+    generation: int = 0
+    dropped: int = 0
+    room: str | None = None
+
+
+def connect(url: str, **options: Any) -> ReplayClient:
+    """A client, to be entered with `async with`; see `ReplayClient` for the options."""
+    return ReplayClient(url, **options)
+
+
+@dataclass(slots=True)
+class ReplayClient:
+    """One connection to one session.
+
+    url: ws://host/ws/sessions/<slug>/. encoding: "segments" or "rows". window: messages that may
+    be on their way. lead: seconds wanted ahead of the playhead. max_fps: frames a second of wall
+    time. fields, entities: names and codes, None for all. max_retries: of one lost connection.
+    headers: e.g. a session cookie. on_message: called with every control message.
+    """
+
+    url: str
+    encoding: str = "segments"
+    window: int = DEFAULT_WINDOW
+    lead: float | None = None
+    max_fps: float | None = None
+    fields: Sequence[str] | None = None
+    entities: Sequence[str] | None = None
+    events: bool = False
+    max_retries: int = 10
+    headers: Mapping[str, str] | None = None
+    on_message: Callable[[Mapping[str, Any]], None] | None = None
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    state: State = field(default_factory=State)
+    session: Mapping[str, Any] = field(default_factory=dict)
+    welcome: Mapping[str, Any] = field(default_factory=dict)
+    reconnects: int = 0
+    bytes_received: int = 0
+    stale_dropped: int = 0
+    _schema: Schema | None = None
+    _socket: ClientConnection | None = None
+    _reader: asyncio.Task[None] | None = None
+    _data: deque[Frames] = field(default_factory=deque)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _answers: dict[int, asyncio.Future[Mapping[str, Any]]] = field(default_factory=dict)
+    _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    _generation: int = 0
+    _token: str | None = None
+    _retry_after: float | None = None
+    _unacknowledged: int = 0
+    _acknowledged: int = 0
+    _closed: BaseException | None = None
+
+    @property
+    def schema(self) -> Schema:
+        """Of what this connection is sent: the wanted fields and entities, in wire order."""
+        if self._schema is None:
+            raise ReplayError("no schema yet: the session is still loading, see `ready()`")
+        return self._schema
+
+    async def __aenter__(self) -> Self:
+        await self._open()
+        self._reader = asyncio.create_task(self._read_on())
+        try:
+            await self.ready()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def ready(self) -> None:
+        """Wait until the session has frames: at once, unless it is being imported."""
+        while self._schema is None:
+            await self._woken()
+
+    async def close(self) -> None:
+        """Say good-bye and end. Safe to call twice."""
+        self._closed = self._closed or ReplayClosed(CloseCode.DONE, "closed here")
+        if self._reader is not None:
+            self._reader.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reader
+            self._reader = None
+        if self._socket is not None:
+            await self._socket.close()
+
+    # -- commands -------------------------------------------------------------------------------
+
+    async def play(self, speed: float | None = None) -> State:
+        """Play, at `speed` times real time (0.05…64, negative backwards) if given."""
+        return await self._command("play", **({} if speed is None else {"speed": speed}))
+
+    async def pause(self) -> State:
+        return await self._command("pause")
+
+    async def set_speed(self, speed: float) -> State:
+        return await self._command("speed", speed=speed)
+
+    async def seek(self, *, frame: int | None = None, time: float | None = None) -> State:
+        """Go to a frame or to a time (seconds from the start); what was under way is dropped."""
+        self._generation += 1
+        self._drop_stale()
+        where: dict[str, Any] = {"frame": frame} if frame is not None else {"time": time}
+        return await self._command("seek", generation=self._generation, **where)
+
+    async def request(self, frame: int, frames: int, stride: int = 1) -> None:
+        """Pull a range now, whatever is playing; it arrives among the other frames."""
+        await self._send({"action": "request", "frame": frame, "frames": frames, "stride": stride})
+
+    async def join(self, room: str, name: str | None = None) -> None:
+        """Share a timeline with all who are in `room`, who see you as `name` (1 to 40 characters;
+        "viewer" and a number if None)."""
+        called = {} if name is None else {"name": name}
+        await self._send({"action": "join", "room": room, **called})
+
+    async def leave(self) -> None:
+        """Go on alone."""
+        await self._send({"action": "leave"})
+
+    async def ping(self) -> float:
+        """Seconds to the server and back."""
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        await self._ask({"action": "ping", "t": start})
+        return loop.time() - start
+
+    async def _command(self, action: str, **fields: Any) -> State:
+        await self._ask({"action": action, **fields})
+        return self.state
+
+    async def _ask(self, message: dict[str, Any]) -> Mapping[str, Any]:
+        """Send with an id, wait for what carries it. Raises: CommandRefused; ReplayClosed."""
+        number = next(self._ids)
+        answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
+        try:
+            await self._send({**message, "id": number})
+            return await answer
+        finally:
+            self._answers.pop(number, None)
+
+    async def _send(self, message: Mapping[str, Any]) -> None:
+        if self._closed is not None:
+            raise self._closed
+        if self._socket is None:
+            raise ReplayError("not connected: enter the client with `async with` first")
+        # A message lost with its connection is answered by nobody; `_ask` hears of it from there.
+        with contextlib.suppress(ConnectionClosed):
+            await self._socket.send(json.dumps(message))
+
+    # -- frames ---------------------------------------------------------------------------------
+
+    def __aiter__(self) -> AsyncIterator[Frames]:
+        return self
+
+    async def __anext__(self) -> Frames:
+        """The next frames of the current generation. Raises: ReplayClosed."""
+        await self._acknowledge()
+        while True:
+            self._drop_stale()
+            if self._data:
+                frames = self._data.popleft()
+                self._unacknowledged = frames.seq
+                return frames
+            # One by one, a flood of seeks would become a flood of acknowledgements.
+            if self._unacknowledged >= self._acknowledged + max(1, self.window // 2):
+                await self._acknowledge()
+            await self._woken()
+
+    async def _acknowledge(self) -> None:
+        if self._unacknowledged:
+            seq, self._unacknowledged = self._unacknowledged, 0
+            self._acknowledged = seq
+            await self._send({"action": "ack", "seq": seq})
+
+    def _drop_stale(self) -> None:
+        """Forget what a seek made old; the last of it gives the credit of all back."""
+        while self._data and self._data[0].generation < self._generation:
+            self._unacknowledged = self._data.popleft().seq
+            self.stale_dropped += 1
+
+    async def _woken(self) -> None:
+        if self._closed is not None:
+            raise self._closed
+        self._wake.clear()
+        await self._wake.wait()
+
+    # -- connection -----------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        """Connect and say hello. Raises: OSError, InvalidHandshake."""
+        self._socket = await open_websocket(
+            self.url,
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            additional_headers=dict(self.headers or {}),
+            compression=None,
+            max_size=MAX_MESSAGE_BYTES,
+        )
+        hello: dict[str, Any] = {
+            "action": "hello",
+            "encoding": self.encoding,
+            "window": self.window,
+            "lead": self.lead,
+            "max_fps": self.max_fps,
+            "fields": None if self.fields is None else list(self.fields),
+            "entities": None if self.entities is None else list(self.entities),
+            "events": self.events,
+            "resume": self._token,
+        }
+        # A refusal may be quicker than our hello; with what code it closed is read like any end.
+        with contextlib.suppress(ConnectionClosed):
+            await self._socket.send(json.dumps({k: v for k, v in hello.items() if v is not None}))
+
+    async def _read_on(self) -> None:
+        """Read until closed for good, taking up what can be taken up."""
+        try:
+            while True:
+                code, reason = await self._read()
+                if code in NEVER_RETRY:
+                    raise ReplayClosed(code, reason)
+                self._lost(code)
+                await self._reopen(code, reason)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self._closed = error
+            self._lost(0)
+        finally:
+            self._wake.set()
+
+    async def _read(self) -> tuple[int, str]:
+        """Read one connection to its end. Returns: how it ended."""
+        assert self._socket is not None
+        try:
+            async for message in self._socket:
+                self.bytes_received += len(message)
+                if isinstance(message, str):
+                    self._on_control(json.loads(message))
+                else:
+                    self._on_data(message)
+        except ConnectionClosed:
+            pass  # how it ended is read below, for clean and unclean ends alike
+        return self._socket.close_code or ABNORMAL, self._socket.close_reason or ""
+
+    async def _reopen(self, code: int, reason: str) -> None:
+        """Come back, with backoff and jitter. Raises: ReplayClosed after `max_retries`."""
+        for attempt in range(self.max_retries):
+            pause = min(MAX_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2**attempt)
+            pause *= random.uniform(0.5, 1.0)
+            if self._retry_after is not None:
+                # The server has spread these; to come sooner is to come before it is ready.
+                pause, self._retry_after = self._retry_after, None
+            await self.sleep(pause)
+            try:
+                await self._open()
+            except (OSError, InvalidHandshake):
+                continue
+            self.reconnects += 1
+            return
+        raise ReplayClosed(code, f"{reason}; gave up after {self.max_retries} attempts to return")
+
+    def _lost(self, code: int) -> None:
+        """Whoever waits for an answer will not get it; frames of the old connection are no longer
+        to be acknowledged."""
+        self._unacknowledged = self._acknowledged = 0
+        self._data.clear()
+        error = self._closed or ReplayError(f"the connection was lost ({code}) before the answer")
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(error)
+
+    def _on_control(self, message: Mapping[str, Any]) -> None:
+        kind = message.get("type")
+        if kind == "welcome":
+            self._on_welcome(message)
+        elif kind == "state":
+            names = State.__slots__
+            self.state = State(**{n: message[n] for n in names if n in message})
+            self._generation = max(self._generation, self.state.generation)
+        elif kind == "bye":
+            self._retry_after = message.get("retry_after")
+        answer = self._answers.get(message.get("id", 0))
+        if answer is not None and not answer.done():
+            if kind == "error":
+                answer.set_exception(CommandRefused(message["code"], message["message"]))
+            else:
+                answer.set_result(message)
+        if self.on_message is not None:
+            self.on_message(message)
+        self._wake.set()
+
+    def _on_welcome(self, message: Mapping[str, Any]) -> None:
+        self.welcome = message
+        self.session = message["session"]
+        self._token = message.get("resume")
+        self._generation = max(self._generation, message.get("generation", 0))
+        if message.get("schema"):
+            about = {
+                "frame_rate": self.session["frame_rate"],
+                "segment_frames": message["segment_frames"],
+            }
+            self._schema = Schema.from_dict({**about, **message["schema"]})
+
+    def _on_data(self, message: bytes) -> None:
+        self._data.append(decode_data(message, self.schema))
+        self._wake.set()

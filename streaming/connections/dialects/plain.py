@@ -1,0 +1,139 @@
+"""The plain dialect: what browser front ends of the F1 replay app speak. See docs/protocol.md.
+
+Its clients cannot acknowledge, so the transport alone bounds them and the newest frame wins.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from channels.db import database_sync_to_async
+from django.conf import settings
+
+from ...playback.command_parser import parse_command
+from ...playback.commands import (
+    Bye,
+    Command,
+    CommandError,
+    GoLive,
+    Pause,
+    Ping,
+    Play,
+    Seek,
+    SetSpeed,
+)
+from ...playback.protocol import CloseCode, Encoding, ErrorCode, MessageType
+from ...playback.viewer import Viewer
+from ...store.catalogue import SessionInfo
+from ..lifecycle import Connection
+from ..session_watch import frame_count
+from .plain_metadata import read_plain_metadata
+
+PLAIN_ACTIONS = "play, pause, seek, speed"
+
+
+class PlainConnection(Connection):
+    """One client that asked for no subprotocol."""
+
+    plain = True
+
+    __slots__ = ("_told",)
+
+    async def opened(self, info: SessionInfo) -> None:
+        self._told: tuple[str, float, str] | None = None
+        self.session_changed(info)
+
+    async def message(self, text: str | bytes) -> None:
+        command = parse_command(text)
+        viewer = self.viewer
+        if isinstance(command, Bye):
+            self.pump.close(CloseCode.DONE)
+        elif isinstance(command, Ping):
+            self.client_reported(command)
+        elif viewer is None:
+            self.hold(command)
+        else:
+            self.carry_out(viewer, command)
+
+    def execute(self, viewer: Viewer, command: Command) -> None:
+        now = time.monotonic()
+        match command:
+            case Play():
+                viewer.play(now, command.speed)
+            case Pause():
+                viewer.pause(now)
+            case Seek():
+                # A front end's slider may overshoot by one; the nearest frame is what is meant.
+                last = viewer.timeline.last_frame
+                if command.frame is not None:
+                    viewer.seek(now, frame=min(command.frame, last))
+                else:
+                    viewer.seek(
+                        now, time=min(command.time or 0.0, last / viewer.timeline.frame_rate)
+                    )
+                self.statistics.seek_started(time.monotonic_ns())
+            case SetSpeed():
+                viewer.set_speed(command.speed, now)
+            case GoLive():
+                viewer.go_live(now)
+            case _:
+                raise CommandError(
+                    ErrorCode.UNKNOWN_ACTION,
+                    f"not in the plain dialect: expected one of {PLAIN_ACTIONS}; "
+                    "connect with subprotocol replay.v1 for the rest",
+                    command.id,
+                )
+
+    def session_changed(self, info: SessionInfo) -> None:
+        self.info = info
+        viewer = self.viewer
+        if viewer is not None:
+            self.session_grew(viewer, info)
+            return
+        if (news := (info.state, info.progress, info.message)) == self._told:
+            return
+        self._told = news
+        if info.state == "failed":
+            self.pump.say({"type": MessageType.LOADING_ERROR.value, "message": info.message})
+        elif info.is_ready or info.is_live:
+            self.spawn(self._open(info))
+        else:
+            self.pump.say(self._progress(info.progress, info.message))
+
+    def _progress(self, progress: float, message: str) -> dict[str, Any]:
+        return {
+            "type": MessageType.LOADING_PROGRESS.value,
+            "progress": progress,
+            "message": message,
+            "elapsed_seconds": self.elapsed,
+        }
+
+    async def _open(self, info: SessionInfo) -> None:
+        metadata = await database_sync_to_async(read_plain_metadata)(info.slug, info.version)
+        self.pump.say(self._progress(100.0, "ready"))
+        self.pump.say(
+            {
+                "type": MessageType.LOADING_COMPLETE.value,
+                "frames": frame_count(info),
+                "load_time_seconds": self.elapsed,
+                "elapsed_seconds": self.elapsed,
+                "metadata": metadata,
+            }
+        )
+        self.pump.info = info
+        self.pump.viewer = Viewer(
+            frame_count=frame_count(info),
+            frame_rate=info.frame_rate,
+            segment_frames=1,
+            now=time.monotonic(),
+            encoding=Encoding.ROWS,
+            lead=0.0,
+            window=None,
+            live=info.is_live,
+            acknowledge_within=settings.ACK_TIMEOUT,
+        )
+        self.carry_out_held(self.pump.viewer)
+        if not info.is_live:
+            self.unwatch()
+        self.pump.wake()

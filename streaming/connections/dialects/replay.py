@@ -1,0 +1,392 @@
+"""`replay.v1`: the dialect with credit, generations, segments and rooms. See docs/protocol.md."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from channels.db import database_sync_to_async
+from django.conf import settings
+
+from sessions_app.recording import InvalidColumns, RecordingError
+
+from ...playback.command_parser import clean_name, parse_command
+from ...playback.commands import (
+    Acknowledge,
+    Bye,
+    Command,
+    CommandError,
+    CommandId,
+    GoLive,
+    Hello,
+    Join,
+    Leave,
+    Pause,
+    Ping,
+    Play,
+    Request,
+    Seek,
+    SetSpeed,
+)
+from ...playback.event_track import EventTrack
+from ...playback.playhead import Playhead
+from ...playback.protocol import MAX_NAME_LENGTH, SUBPROTOCOL, CloseCode, ErrorCode, MessageType
+from ...playback.viewer import Viewer
+from ...rooms.hub import room_hub
+from ...rooms.state import RoomCommand
+from ...store.catalogue import SessionInfo
+from ...store.frame_store import get_frame_store
+from ...store.open_recordings import StaleVersion
+from ...store.subset import subset_key, subset_schema
+from ..lifecycle import Connection, Receive
+from ..pump import Send, bye
+from ..resume import ResumeError, issue_token, read_token, resume_memory
+from ..session_watch import frame_count
+from .event_messages import read_event_messages
+from .plain import PlainConnection
+from .welcome import pong, told_of, welcome
+
+logger = logging.getLogger("streaming.connections.replay")
+
+NOT_THIS_PROTOCOL = f"ask for subprotocol {SUBPROTOCOL!r}, or for none to get the plain dialect"
+
+
+class ReplayConnection(Connection):
+    """One client that speaks `replay.v1`."""
+
+    subprotocol = SUBPROTOCOL
+
+    __slots__ = ("_hello", "_ready", "_told")
+
+    def __init__(self, scope: Mapping[str, Any], receive: Receive, send: Send, slug: str) -> None:
+        super().__init__(scope, receive, send, slug)
+        self._hello: Hello | None = None
+        self._ready = False
+        self._told: tuple[str, float, str] | None = None
+
+    async def opened(self, info: SessionInfo) -> None:
+        """Nothing is said before `hello`."""
+
+    async def message(self, text: str | bytes) -> None:
+        command = parse_command(text)
+        viewer = self.viewer
+        if isinstance(command, Acknowledge) and viewer is not None:
+            self._acknowledge(viewer, command)
+        elif isinstance(command, Ping):
+            self.client_reported(command)
+            self.pump.say(pong(command))
+        elif isinstance(command, Bye):
+            if viewer is not None:
+                # Before it closes: by then whichever worker it comes back to knows where it was.
+                await resume_memory().ended(self.id, viewer.playhead(time.monotonic()))
+            self.pump.close(CloseCode.DONE)
+        elif isinstance(command, Hello):
+            await self._greet(command)
+        elif self._hello is None:
+            raise CommandError(
+                ErrorCode.OUT_OF_TURN, 'say {"action": "hello"} first, once', command.id
+            )
+        elif viewer is None:
+            self.hold(command)
+        else:
+            self.carry_out(viewer, command)
+
+    def _acknowledge(self, viewer: Viewer, command: Acknowledge) -> None:
+        now_ns = time.monotonic_ns()
+        try:
+            waited = viewer.acknowledge(command.seq)
+        except CommandError as error:
+            error.id = command.id
+            raise
+        self.statistics.acknowledged(viewer.credit.left or 0, now_ns)
+        if waited:
+            self.pump.wake()
+
+    def execute(self, viewer: Viewer, command: Command) -> None:
+        now = time.monotonic()
+        if viewer.room is not None and isinstance(command, Play | Pause | Seek | SetSpeed):
+            self._execute_for_room(viewer, viewer.room, command)
+            return
+        self._execute_alone(viewer, command, now)
+        if not isinstance(command, Request):
+            resume_memory().changed(self.id, viewer.playhead(now))
+
+    def _execute_alone(self, viewer: Viewer, command: Command, now: float) -> None:
+        match command:
+            case Acknowledge():
+                self._acknowledge(viewer, command)
+            case Play():
+                viewer.play(now, command.speed, command.id)
+            case Pause():
+                viewer.pause(now, command.id)
+            case Seek():
+                viewer.seek(
+                    now,
+                    frame=command.frame,
+                    time=command.time,
+                    generation=command.generation,
+                    id=command.id,
+                )
+                self.statistics.seek_started(time.monotonic_ns())
+            case SetSpeed():
+                viewer.set_speed(command.speed, now, command.id)
+            case GoLive():
+                viewer.go_live(now, command.id)
+            case Request():
+                viewer.request(command)
+            case Join():
+                again = viewer.room == command.room
+                name = command.name or ("" if again else self._usual_name())
+                if not again:
+                    self._leave_room(viewer)
+                self._join_room(viewer, command.room, command.id, again=again, name=name)
+            case Leave():
+                if viewer.room is None:
+                    raise CommandError(ErrorCode.NO_ROOM, "not in a room: join one first")
+                self._leave_room(viewer)
+                self.pump.say({"type": MessageType.ROOM.value, "room": None, "members": 0})
+                viewer.notify(command.id)
+
+    # Rooms ----------------------------------------------------------------------------------
+
+    def _execute_for_room(self, viewer: Viewer, room: str, command: RoomCommand) -> None:
+        target = 0.0
+        if isinstance(command, Seek):
+            target = viewer.target(command.frame, command.time)
+            self.statistics.seek_started(time.monotonic_ns())
+        timeline = viewer.timeline
+        room_hub().command(
+            self.slug,
+            room,
+            self,
+            command,
+            frame_count=timeline.frame_count,
+            frame_rate=timeline.frame_rate,
+            target=target,
+        )
+
+    def _join_room(
+        self,
+        viewer: Viewer,
+        room: str,
+        id: CommandId = None,
+        *,
+        again: bool = False,
+        name: str = "",
+    ) -> None:
+        viewer.room = room
+        playhead = viewer.playhead(time.monotonic())
+        room_hub().join(self.slug, room, self, playhead, id, again=again, name=name)
+
+    def _usual_name(self) -> str:
+        """What the client called itself at first, or the service calls who is logged in, or ""."""
+        if self._hello is not None and self._hello.name:
+            return self._hello.name
+        user = self._scope.get("user")
+        if not getattr(user, "is_authenticated", False):
+            return ""
+        return clean_name(str(user))[:MAX_NAME_LENGTH]
+
+    def _leave_room(self, viewer: Viewer) -> None:
+        if viewer.room is not None:
+            room_hub().leave(self.slug, viewer.room, self)
+            viewer.room = None
+
+    def follow_room(
+        self,
+        playhead: Playhead,
+        at: float,
+        *,
+        sought: bool,
+        generation: int | None = None,
+        id: CommandId = None,
+    ) -> None:
+        viewer = self.viewer
+        if viewer is not None and viewer.room is not None:
+            now = time.monotonic()
+            self.note_status(viewer)
+            viewer.follow(playhead, at, now, sought=sought, generation=generation, id=id)
+            self.note_status(viewer)
+            resume_memory().changed(self.id, viewer.playhead(now))
+            self.pump.wake()
+
+    def room_said(self, message: dict[str, Any]) -> None:
+        viewer = self.viewer
+        if viewer is not None and viewer.room == message["room"]:
+            self.pump.say(message)
+
+    # Hello ----------------------------------------------------------------------------------
+
+    async def _greet(self, hello: Hello) -> None:
+        info = self.info
+        if self._hello is not None:
+            raise CommandError(ErrorCode.OUT_OF_TURN, "hello was said already", hello.id)
+        if info is None:
+            return
+        self.statistics.about.update(
+            encoding=hello.encoding.value, dialect=SUBPROTOCOL, hello=told_of(hello)
+        )
+        if info.is_ready or info.is_live:
+            await self._open(info, hello)
+        else:
+            # Names are checked when there is a schema to check them against.
+            self.pump.say(welcome(self.id, info, hello, None, Playhead(0.0, 1.0, False)))
+        self._hello = hello
+        if not self._ready:
+            self.session_changed(info)
+
+    async def _open(self, info: SessionInfo, hello: Hello) -> None:
+        """Make the viewer and welcome the client. Raises: CommandError for unknown names."""
+        try:
+            schema = await get_frame_store().schema(info)
+        except StaleVersion:
+            self.pump.close_stale()
+            return
+        except (OSError, RecordingError) as error:
+            logger.warning("connection %s: the recording cannot be read: %s", self.id, error)
+            problem = f"the recording cannot be read ({type(error).__name__})"
+            raise CommandError(ErrorCode.UNAVAILABLE, problem, hello.id) from error
+        try:
+            subset = subset_key(schema, hello.fields, hello.entities)
+        except InvalidColumns as error:
+            raise CommandError(ErrorCode.BAD_VALUE, str(error), hello.id) from None
+        start = await self._resumed(info, hello)
+        now = time.monotonic()
+        viewer = Viewer(
+            frame_count=frame_count(info),
+            frame_rate=info.frame_rate,
+            segment_frames=schema.segment_frames,
+            now=now,
+            encoding=hello.encoding,
+            lead=hello.lead,
+            window=hello.window,
+            max_fps=hello.max_fps,
+            live=info.is_live,
+            start=start,
+            acknowledge_within=settings.ACK_TIMEOUT,
+        )
+        self.info = self.pump.info = info
+        self.pump.subset = subset
+        self.pump.say(
+            welcome(
+                self.id,
+                info,
+                hello,
+                subset_schema(schema, subset),
+                viewer.playhead(now),
+                resumed=start is not None,
+            )
+        )
+        if hello.events:
+            read = database_sync_to_async(read_event_messages)
+            self.pump.events = EventTrack(await read(info.slug, info.version))
+        self.statistics.window = hello.window
+        self.statistics.credit = hello.window
+        self.pump.viewer = viewer
+        self._ready = True
+        if start is not None and start.room is not None:
+            name = hello.name or self._usual_name()
+            self._join_room(viewer, start.room, again=True, name=name)
+        self.carry_out_held(viewer)
+        if not info.is_live:
+            self.unwatch()
+        self.pump.wake()
+
+    async def _resumed(self, info: SessionInfo, hello: Hello) -> Playhead | None:
+        """The playhead that a token stands for; None without one, or if it cannot be used."""
+        if hello.resume is None:
+            return None
+        try:
+            connection_id, playhead = read_token(hello.resume, self.slug)
+        except ResumeError as error:
+            self.say_error(ErrorCode.BAD_VALUE, f"resume: {error}: starting anew", hello.id)
+            return None
+        known = await resume_memory().get(connection_id, info.frame_rate)
+        # The token of a farewell may be newer than what its worker has shared so far.
+        return playhead if known is None or known.generation < playhead.generation else known
+
+    # The session ----------------------------------------------------------------------------
+
+    def session_changed(self, info: SessionInfo) -> None:
+        self.info = info
+        hello, viewer = self._hello, self.viewer
+        if viewer is not None:
+            self.session_grew(viewer, info)
+            return
+        if hello is None or (news := (info.state, info.progress, info.message)) == self._told:
+            return
+        self._told = news
+        if info.state == "failed":
+            self.pump.say({"type": MessageType.LOADING_ERROR.value, "message": info.message})
+        elif info.is_ready or info.is_live:
+            self.pump.say(
+                {
+                    "type": MessageType.LOADING_COMPLETE.value,
+                    "frames": info.frame_count,
+                    "elapsed_seconds": self.elapsed,
+                    "metadata": info.metadata,
+                }
+            )
+            self.spawn(self._open_late(info, hello))
+        else:
+            self.pump.say(
+                {
+                    "type": MessageType.LOADING_PROGRESS.value,
+                    "progress": info.progress,
+                    "message": info.message,
+                    "elapsed_seconds": self.elapsed,
+                }
+            )
+
+    async def _open_late(self, info: SessionInfo, hello: Hello) -> None:
+        try:
+            await self._open(info, hello)
+        except CommandError as error:
+            # A name that is unknown now that there is a schema: the client may say hello again.
+            self._hello = None
+            self.say_error(error.code, error.message, hello.id)
+
+    def farewell(self) -> dict[str, Any]:
+        viewer = self.viewer
+        if viewer is None:
+            return {}
+        playhead = viewer.playhead(time.monotonic())
+        return {"resume": issue_token(self.id, self.slug, playhead)}
+
+    async def closed(self) -> None:
+        viewer = self.viewer
+        if viewer is not None:
+            playhead = viewer.playhead(time.monotonic())
+            self._leave_room(viewer)
+            await resume_memory().ended(self.id, playhead)
+
+
+class RefusedConnection(Connection):
+    """A client that asked for subprotocols of which none is ours."""
+
+    async def opened(self, info: SessionInfo) -> None:
+        self.pump.close(CloseCode.NOT_THIS_PROTOCOL, bye(NOT_THIS_PROTOCOL))
+
+    async def message(self, text: str | bytes) -> None:
+        """Nothing is understood."""
+
+    def session_changed(self, info: SessionInfo) -> None:
+        """Nothing is watched."""
+
+
+async def replay_socket(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """The ASGI application of a session's WebSocket; `slug` comes from the URL."""
+    event = await receive()
+    if event["type"] != "websocket.connect":
+        return
+    offered = scope.get("subprotocols") or []
+    dialect: type[Connection]
+    if SUBPROTOCOL in offered:
+        dialect = ReplayConnection
+    else:
+        dialect = RefusedConnection if offered else PlainConnection
+    await send({"type": "websocket.accept", "subprotocol": dialect.subprotocol})
+    slug = scope["url_route"]["kwargs"]["slug"]
+    await dialect(scope, receive, send, slug).run()

@@ -1,0 +1,77 @@
+"""What a client of `replay.v1` is told when it says `hello` or `ping`, as messages."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from sessions_app.recording import Schema
+
+from ...playback.commands import Hello, Ping
+from ...playback.playhead import Playhead
+from ...playback.protocol import SUBPROTOCOL, MessageType
+from ...store.catalogue import SessionInfo
+from ..resume import issue_token
+from ..session_watch import frame_count
+
+
+def welcome(
+    connection_id: str,
+    info: SessionInfo,
+    hello: Hello,
+    schema: Schema | None,
+    playhead: Playhead,
+    *,
+    resumed: bool = False,
+) -> dict[str, Any]:
+    """The `welcome` message. schema: of what the client is sent, None while there are no frames."""
+    frames = frame_count(info) if schema is not None else 0
+    about = None if schema is None else schema.as_dict()
+    message: dict[str, Any] = {
+        "type": MessageType.WELCOME.value,
+        "protocol": SUBPROTOCOL,
+        "session": {
+            "slug": info.slug,
+            "version": info.version,
+            "title": info.title,
+            "kind": info.kind,
+            "state": info.state,
+            "frame_rate": info.frame_rate,
+            "frame_count": frames,
+            "duration": round(frames / info.frame_rate, 6),
+        },
+        "schema": about and {"fields": about["fields"], "entities": about["entities"]},
+        "segment_frames": schema.segment_frames if schema is not None else 0,
+        "encoding": hello.encoding.value,
+        "window": hello.window,
+        "lead": hello.lead,
+        "max_fps": hello.max_fps or info.frame_rate,
+        "generation": playhead.generation,
+        "resumed": resumed,
+        "resume": issue_token(connection_id, info.slug, playhead),
+        "connection": connection_id,
+    }
+    return message if hello.id is None else {**message, "id": hello.id}
+
+
+def told_of(hello: Hello) -> dict[str, Any]:
+    """What an operator may see of a hello: all but the token that resumes."""
+    return {
+        "window": hello.window,
+        "lead": hello.lead,
+        "max_fps": hello.max_fps,
+        "fields": hello.fields,
+        "entities": hello.entities,
+        "events": hello.events,
+        "resume": hello.resume is not None,
+    }
+
+
+def pong(ping: Ping) -> dict[str, Any]:
+    """The answer to `ping`."""
+    message = {
+        "type": MessageType.PONG.value,
+        "t": ping.t,
+        "server_time": round(time.time(), 6),
+    }
+    return message if ping.id is None else {**message, "id": ping.id}

@@ -1,0 +1,1 @@
+"""Live figures: each worker's registry, the board that workers share, its reader, metrics."""

@@ -1,0 +1,334 @@
+"""The board on which workers publish their figures, and on which readers find them.
+
+With Redis, each worker has one hash that expires after five seconds: `worker` (its own figures),
+`b0`, `b1`… (rows of connections) and, while its loop stands still, `stalled`. Commands go to one
+channel for each worker, answers come back through a list that only the asker knows. Without Redis
+there is one worker, and the board is its memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+import uuid
+from collections import deque
+from typing import Any, NamedTuple, Protocol
+
+import msgpack
+import redis
+import redis.asyncio
+
+from ..statistics.histogram import Distribution
+
+logger = logging.getLogger("streaming.monitoring")
+
+EXPIRE_S = 5
+WATCHED_S = 30
+CLOSED_KEPT = 1_000
+ANSWER_S = 3.0
+_RETRY_S = 1.0
+_PREFIX = "replay:callbacks"
+_MOST_WORKERS = 1_000
+
+
+class BoardError(Exception):
+    """The board cannot be reached, or a worker did not answer."""
+
+
+class Received(NamedTuple):
+    """What a board says to what was published.
+
+    known: it still had this worker; else all blocks must be sent. watched: somebody looked at
+    connections within the last half minute.
+    """
+
+    known: bool
+    watched: bool
+
+
+class Handler(Protocol):
+    """What answers a request on a worker: the registry."""
+
+    async def handle(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Carry out a request; `{"ok": value}` or `{"error": text}`."""
+
+
+class Board(Protocol):
+    """The worker's side. All but `tell_of_stall` run on the event loop."""
+
+    async def publish(
+        self, worker_id: str, worker: bytes, blocks: dict[int, bytes], closed: list[bytes]
+    ) -> Received:
+        """Replace the worker's figures and some blocks of rows, add to the closed connections.
+
+        Raises: BoardError.
+        """
+
+    async def serve(self, worker_id: str, handler: Handler) -> None:
+        """Pass requests for this worker to `handler` until cancelled."""
+
+    async def remove(self, worker_id: str) -> None:
+        """The worker ends. Raises: BoardError."""
+
+    def tell_of_stall(self, worker_id: str, seconds: float, stack: str) -> None:
+        """Keep the worker on the board while its loop stands still. Called in a thread."""
+
+    def report(self) -> dict[str, Any]:
+        """Kind, worker number and latency (ns) of the board, plain values."""
+
+
+class BoardReader(Protocol):
+    """The reader's side; blocks, so not for the event loop."""
+
+    def read(self, *, watching: bool) -> dict[str, dict[bytes, bytes]]:
+        """By worker id the fields of its hash. `watching`: have the rows kept fresh for a while.
+
+        Raises: BoardError.
+        """
+
+    def closed(self) -> list[bytes]:
+        """Final reports, newest first. Raises: BoardError."""
+
+    def ask(self, worker_id: str, request: dict[str, Any]) -> Any:
+        """A worker's answer. Raises: BoardError if none comes, LookupError if it says no."""
+
+
+class MemoryBoard:
+    """Board and reader of the only worker."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, dict[bytes, bytes]] = {}
+        self._expires: dict[str, float] = {}
+        self._closed: deque[bytes] = deque(maxlen=CLOSED_KEPT)
+        self._serving: dict[str, tuple[asyncio.AbstractEventLoop, Handler]] = {}
+        self._watched_until = 0.0
+        self._lock = threading.Lock()
+
+    async def publish(
+        self, worker_id: str, worker: bytes, blocks: dict[int, bytes], closed: list[bytes]
+    ) -> Received:
+        """Never fails."""
+        with self._lock:
+            fields = self._fields.setdefault(worker_id, {})
+            fields.pop(b"stalled", None)
+            fields[b"worker"] = worker
+            fields.update({b"b%d" % number: rows for number, rows in blocks.items()})
+            self._expires[worker_id] = time.monotonic() + EXPIRE_S
+            self._closed.extendleft(closed)
+            return Received(True, time.monotonic() < self._watched_until)
+
+    async def serve(self, worker_id: str, handler: Handler) -> None:
+        """Remember whom to ask."""
+        self._serving[worker_id] = (asyncio.get_running_loop(), handler)
+
+    async def remove(self, worker_id: str) -> None:
+        """Forget it."""
+        with self._lock:
+            self._fields.pop(worker_id, None)
+            self._serving.pop(worker_id, None)
+
+    def tell_of_stall(self, worker_id: str, seconds: float, stack: str) -> None:
+        """As with Redis; the page itself answers only when the loop runs again."""
+        with self._lock:
+            if worker_id in self._fields:
+                self._fields[worker_id][b"stalled"] = msgpack.packb([seconds, stack])
+                self._expires[worker_id] = time.monotonic() + EXPIRE_S
+
+    def report(self) -> dict[str, Any]:
+        """The kind; nothing is sent, so there is no latency."""
+        return {"kind": "memory", "number": 1, "latency": None}
+
+    def read(self, *, watching: bool) -> dict[str, dict[bytes, bytes]]:
+        """A copy."""
+        now_s = time.monotonic()
+        with self._lock:
+            if watching:
+                self._watched_until = now_s + WATCHED_S
+            return {w: dict(f) for w, f in self._fields.items() if self._expires[w] > now_s}
+
+    def closed(self) -> list[bytes]:
+        """A copy."""
+        with self._lock:
+            return list(self._closed)
+
+    def ask(self, worker_id: str, request: dict[str, Any]) -> Any:
+        """Runs the request on the worker's event loop and waits for it."""
+        if worker_id not in self._serving:
+            raise BoardError(f"worker {worker_id} is not running")
+        loop, handler = self._serving[worker_id]
+        future = asyncio.run_coroutine_threadsafe(handler.handle(request), loop)
+        try:
+            return _value(future.result(ANSWER_S))
+        except TimeoutError as error:
+            raise BoardError(f"worker {worker_id} did not answer in {ANSWER_S:g} s") from error
+
+
+class RedisBoard:
+    """The worker's side over Redis."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._client = redis.asyncio.Redis.from_url(url, socket_timeout=2)
+        self._latency = Distribution()
+        self._number = 0
+        self._for_stalls: redis.Redis | None = None
+
+    async def publish(
+        self, worker_id: str, worker: bytes, blocks: dict[int, bytes], closed: list[bytes]
+    ) -> Received:
+        """One round trip."""
+        key = _key(worker_id)
+        fields: dict[Any, Any] = {b"b%d" % number: rows for number, rows in blocks.items()}
+        fields[b"worker"] = worker
+        began_ns = time.perf_counter_ns()
+        try:
+            async with self._client.pipeline(transaction=False) as pipeline:
+                pipeline.exists(key)
+                pipeline.exists(f"{_PREFIX}:watched")
+                pipeline.hset(key, mapping=fields)
+                pipeline.hdel(key, "stalled")
+                pipeline.expire(key, EXPIRE_S)
+                pipeline.sadd(f"{_PREFIX}:workers", worker_id)
+                if self._number:
+                    pipeline.set(f"{_PREFIX}:number:{self._number}", worker_id, ex=EXPIRE_S)
+                if closed:
+                    pipeline.lpush(f"{_PREFIX}:closed", *closed)
+                    pipeline.ltrim(f"{_PREFIX}:closed", 0, CLOSED_KEPT - 1)
+                known, watched, *_ = await pipeline.execute()
+            self._latency.add(time.perf_counter_ns() - began_ns)
+            if not self._number:
+                await self._take_number(worker_id)
+        except (redis.RedisError, OSError) as error:
+            raise BoardError(f"Redis at {self._url}: {error}") from error
+        return Received(bool(known), bool(watched))
+
+    async def serve(self, worker_id: str, handler: Handler) -> None:
+        """Subscribes again whenever Redis was lost."""
+        answering: set[asyncio.Task[None]] = set()
+        while True:
+            try:
+                async with self._client.pubsub() as subscription:
+                    await subscription.subscribe(_channel(worker_id))
+                    while True:
+                        message = await subscription.get_message(
+                            ignore_subscribe_messages=True, timeout=None
+                        )
+                        if message is not None:
+                            task = asyncio.create_task(self._answer(message["data"], handler))
+                            answering.add(task)
+                            task.add_done_callback(answering.discard)
+            except (redis.RedisError, OSError) as error:
+                logger.warning("operator commands cannot be received: %s", error)
+                await asyncio.sleep(_RETRY_S)
+
+    async def remove(self, worker_id: str) -> None:
+        """Frees the worker's number at once."""
+        try:
+            keys = [_key(worker_id)]
+            if self._number:
+                keys.append(f"{_PREFIX}:number:{self._number}")
+            await self._client.delete(*keys)
+            await self._client.srem(f"{_PREFIX}:workers", worker_id)
+            await self._client.aclose()
+        except (redis.RedisError, OSError) as error:
+            raise BoardError(f"Redis at {self._url}: {error}") from error
+
+    def tell_of_stall(self, worker_id: str, seconds: float, stack: str) -> None:
+        """Over a connection of its own, since the loop's cannot be used."""
+        try:
+            if self._for_stalls is None:
+                self._for_stalls = redis.Redis.from_url(self._url, socket_timeout=2)
+            with self._for_stalls.pipeline(transaction=False) as pipeline:
+                pipeline.hset(_key(worker_id), "stalled", msgpack.packb([seconds, stack]))
+                pipeline.expire(_key(worker_id), EXPIRE_S)
+                if self._number:
+                    pipeline.expire(f"{_PREFIX}:number:{self._number}", EXPIRE_S)
+                pipeline.execute()
+        except (redis.RedisError, OSError) as error:
+            logger.warning("a stall could not be published: %s", error)
+
+    def report(self) -> dict[str, Any]:
+        """Latency of publishing: one round trip with all its data."""
+        return {"kind": "redis", "number": self._number, "latency": self._latency.report()}
+
+    async def _take_number(self, worker_id: str) -> None:
+        """The lowest number that no living worker has: a name for people and for metrics."""
+        for number in range(1, _MOST_WORKERS):
+            name = f"{_PREFIX}:number:{number}"
+            if await self._client.set(name, worker_id, nx=True, ex=EXPIRE_S):
+                self._number = number
+                return
+
+    async def _answer(self, data: bytes, handler: Handler) -> None:
+        message = msgpack.unpackb(data)
+        answer = msgpack.packb(await handler.handle(message["request"]))
+        try:
+            async with self._client.pipeline(transaction=False) as pipeline:
+                pipeline.lpush(message["answer"], answer)
+                pipeline.expire(message["answer"], EXPIRE_S)
+                await pipeline.execute()
+        except (redis.RedisError, OSError) as error:
+            logger.warning("an operator's command could not be answered: %s", error)
+
+
+class RedisReader:
+    """The reader's side over Redis."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._client = redis.Redis.from_url(url, socket_timeout=ANSWER_S + 1)
+
+    def read(self, *, watching: bool) -> dict[str, dict[bytes, bytes]]:
+        """Two round trips; workers whose hash expired are gone, and taken off the list."""
+        try:
+            members: set[Any] = self._client.smembers(f"{_PREFIX}:workers")
+            names = sorted(member.decode() for member in members)
+            with self._client.pipeline(transaction=False) as pipeline:
+                for name in names:
+                    pipeline.hgetall(_key(name))
+                if watching:
+                    pipeline.set(f"{_PREFIX}:watched", b"1", ex=WATCHED_S)
+                found = dict(zip(names, pipeline.execute(), strict=False))
+            if dead := [name for name, fields in found.items() if not fields]:
+                self._client.srem(f"{_PREFIX}:workers", *dead)
+        except (redis.RedisError, OSError) as error:
+            raise BoardError(f"Redis at {self._url}: {error}") from error
+        return {name: fields for name, fields in found.items() if b"worker" in fields}
+
+    def closed(self) -> list[bytes]:
+        """One round trip."""
+        try:
+            reports: list[Any] = self._client.lrange(f"{_PREFIX}:closed", 0, -1)
+        except (redis.RedisError, OSError) as error:
+            raise BoardError(f"Redis at {self._url}: {error}") from error
+        return reports
+
+    def ask(self, worker_id: str, request: dict[str, Any]) -> Any:
+        """Publishes the request and waits for the answer."""
+        name = f"{_PREFIX}:answer:{uuid.uuid4().hex}"
+        message = msgpack.packb({"answer": name, "request": request})
+        try:
+            if not self._client.publish(_channel(worker_id), message):
+                raise BoardError(f"worker {worker_id} is not running")
+            answer = self._client.blpop([name], ANSWER_S)
+        except (redis.RedisError, OSError) as error:
+            raise BoardError(f"Redis at {self._url}: {error}") from error
+        if answer is None:
+            raise BoardError(f"worker {worker_id} did not answer in {ANSWER_S:g} s")
+        return _value(msgpack.unpackb(answer[1], strict_map_key=False))
+
+
+def _key(worker_id: str) -> str:
+    return f"{_PREFIX}:worker:{worker_id}"
+
+
+def _channel(worker_id: str) -> str:
+    return f"{_PREFIX}:commands:{worker_id}"
+
+
+def _value(answer: dict[str, Any]) -> Any:
+    if "error" in answer:
+        raise LookupError(answer["error"])
+    return answer["ok"]

@@ -1,1 +1,0 @@
-"""What the admin pages of live connections show: lists, reports, charts, profiles."""

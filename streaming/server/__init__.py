@@ -1,0 +1,1 @@
+"""Our Daphne: flow control in both directions, a listening socket that workers share, uvloop."""
