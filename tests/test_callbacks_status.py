@@ -73,5 +73,5 @@ async def test_a_rooms_pause_sets_the_status_at_once(connection: ReplayConnectio
     connection.carry_out(viewer, command("play"))
     viewer.room = "friends"
     now = time.monotonic()
-    connection.follow_room(Playhead(10.0, 1.0, False), now, sought=False)
+    connection.follow_room("friends", Playhead(10.0, 1.0, False), now, sought=False)
     assert connection.statistics.status == "paused"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
-from streaming.playback.commands import CommandId, Pause, Play, Seek, SetSpeed
+from streaming.playback.commands import CommandError, CommandId, Pause, Play, Seek, SetSpeed
 from streaming.playback.playhead import Playhead
 from streaming.rooms import store
-from streaming.rooms.hub import RoomHub
+from streaming.rooms.hub import MAX_WAITING, RoomHub
 from streaming.rooms.state import RoomState
 from streaming.rooms.store import LocalRooms, RedisRooms
 
@@ -30,6 +31,7 @@ class Viewer:
 
     def follow_room(
         self,
+        room: str,
         playhead: Playhead,
         at: float,
         *,
@@ -285,6 +287,95 @@ async def test_members_here_go_on_while_the_store_is_away() -> None:
     assert_in_step(ann, bob)
     assert hub.out_of_reach > 0
     await hub.stop()
+
+
+async def test_who_joins_and_leaves_in_one_packet_is_not_in_the_room() -> None:
+    hub = RoomHub(LocalRooms(), None)
+    hub.start()
+    ann, bob = Viewer(), Viewer()
+    for _ in range(10):
+        hub.join("race", "packet", ann, START)
+        hub.leave("race", "packet", ann)
+    hub.join("race", "packet", bob, START)
+    await bob.until(lambda v: v.members == 1)
+    assert not ann.told
+    await hub.stop()
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_no_member_stays_behind_whatever_the_order(valkey: str, seed: int) -> None:
+    """Random joins, leaves and ends: afterwards there is nobody, here and in the store."""
+    rng = random.Random(seed)
+    slug = f"ghosts-{seed}-{time.time_ns()}"
+    store = RedisRooms(valkey)
+    hub = RoomHub(store, LossyLayer(), heal_seconds=0.01)
+    hub.start()
+    inside: dict[Viewer, str] = {}
+    for _ in range(2000):
+        viewer = rng.choice([*inside, Viewer()])
+        if viewer in inside and rng.random() < 0.6:
+            hub.leave(slug, inside.pop(viewer), viewer)
+        else:
+            room = rng.choice("abcdef")
+            before = inside.get(viewer)
+            hub.join(slug, room, viewer, START, again=before == room)
+            if before not in (None, room):
+                hub.leave(slug, before, viewer)
+            inside[viewer] = room
+        if rng.random() < 0.05:
+            await asyncio.sleep(0)
+    for viewer, room in inside.items():
+        hub.leave(slug, room, viewer)
+    late = Viewer()
+    for room in "abcdef":
+        hub.join(slug, room, late, START)
+        await late.until(lambda v, room=room: bool(v.said) and v.said[-1]["room"] == room)
+        await late.until(lambda v: v.members == 1)
+        hub.leave(slug, room, late)
+    await hub.stop()
+
+
+async def test_a_flood_in_one_room_is_one_turn_for_the_others() -> None:
+    class Counting(LocalRooms):
+        changes = 0
+
+        async def replace(self, key: str, state: RoomState, expected: int) -> bool:
+            self.changes += 1
+            await asyncio.sleep(0)
+            return await super().replace(key, state, expected)
+
+    store = Counting()
+    hub = RoomHub(store, None)
+    hub.start()
+    flooder, quiet = Viewer(), Viewer()
+    hub.join("race", "flood", flooder, START)
+    hub.join("race", "quiet", quiet, START)
+    await flooder.until(lambda v: v.members == 1)
+    await quiet.until(lambda v: v.members == 1)
+    before = store.changes
+    for i in range(900):
+        command(hub, flooder, Seek(frame=i, id=i), "flood", target=float(i))
+    command(hub, quiet, Seek(frame=7, id="q"), "quiet", target=7.0)
+    await quiet.until(lambda v: v.told[-1][3] == "q")
+    assert store.changes - before <= 2
+    await flooder.until(lambda v: v.told[-1][3] == 899)
+    assert flooder.told[-1][0].frame == 899.0
+    assert [told[3] for told in flooder.told[1:]] == list(range(900)), "each has its answer"
+    await hub.stop()
+
+
+async def test_rooms_and_what_waits_for_one_are_bounded() -> None:
+    hub = RoomHub(LocalRooms(), None, max_rooms=2)
+    ann = Viewer()
+    hub.join("race", "one", ann, START)
+    hub.join("race", "two", ann, START)
+    with pytest.raises(CommandError, match="2 rooms are open"):
+        hub.join("race", "three", ann, START)
+    for _ in range(MAX_WAITING - 1):
+        hub.join("race", "one", ann, START, again=True)
+    with pytest.raises(CommandError, match="busy"):
+        command(hub, ann, Play(), "one")
+    hub.leave("race", "one", ann)
 
 
 def test_a_pause_keeps_the_frame() -> None:

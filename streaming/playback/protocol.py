@@ -16,6 +16,7 @@ SUBPROTOCOL: Final = "replay.v1"
 MAX_MESSAGE_BYTES: Final = 64 * 1024
 MAX_ID_LENGTH: Final = 64
 MAX_NAME_LENGTH: Final = 40
+MAX_ROOMS: Final = 5000
 """Characters of a name that others in a room see."""
 MAX_WINDOW: Final = 32
 DEFAULT_WINDOW: Final = 8

@@ -1,10 +1,25 @@
 """Rooms: viewers on any worker who share one timeline.
 
 The state lives in the room store and has a version. Whoever changes it tells the other workers over
-the channel layer; such a message may get lost, so each worker also compares versions twice a
-second. Nobody leads: any member may command, and who leaves takes nothing away.
+the channel layer. Such a message may get lost, so each worker also compares versions twice a
+second. There is no leader: any member may command, and who leaves takes nothing away.
 
-Handlers only put work into the hub's queue; the hub's task talks to the store and then to viewers.
+Theory of operation. Each room that has members here has an inbox. Handlers (`join`, `leave`,
+`command`) never wait: they put what was asked into the room's inbox, and the room into the queue of
+rooms that have something to do. A few tasks take rooms from that queue. A task takes all that is in
+a room's inbox and folds it into one change: who is in the room afterwards, and one new state, which
+is stored only if no other worker was quicker (else it is folded again onto the newer state). Then
+the members here are told once, and whoever asked gets its answers.
+
+What holds at any time:
+
+1. At most one task works on a room, and on its inbox in the order in which it was filled. So who
+   joins and leaves in one packet is not in the room.
+2. A room without members and with an empty inbox is not kept.
+3. Nobody is told anything of a room that it has left.
+4. However much is asked of one room, others wait for one of its turns at most: what waits in an
+   inbox is one turn's work, and a room rests after a turn in proportion to what the turn took.
+5. Inboxes and the number of rooms are bounded; who asks for more is refused.
 """
 
 from __future__ import annotations
@@ -14,25 +29,44 @@ import hashlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from channels.layers import get_channel_layer
 from django.conf import settings
 
-from ..playback.commands import CommandId, Seek
+from ..playback.commands import CommandError, CommandId, Seek
 from ..playback.playhead import Playhead
+from ..playback.protocol import MAX_ROOMS, ErrorCode
 from .messages import OUT_OF_REACH, RoomMessages
-from .people import MAX_LISTED, Person, Roll, room_message
+from .people import MAX_LISTED, Person, Roster, room_message
 from .state import RoomCommand, RoomState
 from .store import LocalRooms, RedisRooms, RoomStore
 
 logger = logging.getLogger("streaming.rooms.hub")
 
 HEAL_SECONDS = 0.5
+HEAL_SECONDS_PER_ROOM = 0.001
+"""Comparing a room takes about a tenth of this: however many there are, it is a tenth of a core."""
+
+HEAL_TOGETHER = 100
+"""Rooms compared in one round trip; between two, the event loop sends frames."""
+
 ATTEMPTS = 20
 """Of a change that others were quicker with; each failure means that someone succeeded."""
+
+TASKS = 8
+"""Rooms worked on at the same time: each mostly waits for the store."""
+
+MAX_WAITING = 1000
+"""What may wait in a room's inbox: as many members may join at the same instant."""
+
+REST, MAX_REST_SECONDS = 4.0, 0.25
+"""After a turn a room rests for so many times what it took, but not longer than anybody notices."""
+
+TELL_TOGETHER = 50
+"""Members told in one go; between two, the event loop sends frames."""
 
 
 class Member(Protocol):
@@ -40,6 +74,7 @@ class Member(Protocol):
 
     def follow_room(
         self,
+        room: str,
         playhead: Playhead,
         at: float,
         *,
@@ -47,36 +82,69 @@ class Member(Protocol):
         generation: int | None = None,
         id: CommandId = None,
     ) -> None:
-        """The room's playhead was at `playhead` at `at` (our monotonic clock)."""
+        """The playhead of `room` was at `playhead` at `at` (our monotonic clock)."""
 
     def room_said(self, message: dict[str, Any]) -> None:
         """Who is in the room and who led last has changed: the message that says so."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Join:
+    member: Member
+    playhead: Playhead
+    id: CommandId
+    sought: bool
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Leave:
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    member: Member
+    command: RoomCommand
+    apply: Callable[[RoomState, Person], RoomState]
+
+
+_Request = _Join | _Leave | _Change
+
+
 class _Room:
-    """A room as this worker sees it. members: those on this worker. told: who was in it and who led
-    it when the members were last told."""
+    """A room as this worker sees it.
 
-    __slots__ = ("members", "name", "roll", "state", "told")
+    members: those on this worker. inbox: what they have asked and nobody has worked on. queued:
+    whether it waits for a task, rests or is worked on. told: the roster and the last action when
+    the members were last told.
+    """
 
-    def __init__(self, name: str) -> None:
+    __slots__ = ("inbox", "key", "members", "name", "queued", "roster", "state", "told")
+
+    def __init__(self, key: str, name: str) -> None:
+        self.key = key
         self.name = name
         self.state: RoomState | None = None
         self.members: dict[Member, Person] = {}
-        self.roll = Roll()
-        self.told: tuple[Roll, str, str] | None = None
+        self.inbox: list[_Request] = []
+        self.queued = False
+        self.roster = Roster()
+        self.told: tuple[Roster, str, str] | None = None
 
-    def tell(self, *, newcomer: Member | None = None) -> None:
-        """Tell every member who is there and who leads if that is news, else only a newcomer."""
+    @property
+    def empty(self) -> bool:
+        return not self.members and not self.inbox
+
+    def tell(self, newcomers: Collection[Member] = ()) -> None:
+        """Tell every member who is there and who acted last if that is news, else newcomers."""
         state = self.state
-        news = (self.roll, state.leader if state else "", state.deed if state else "")
-        to = list(self.members)
-        if news == self.told:
-            to = [newcomer] if newcomer in self.members else []
+        news = (self.roster, state.leader if state else "", state.last_action if state else "")
+        to = [m for m in self.members if m in newcomers] if news == self.told else [*self.members]
         self.told = news
         for member in to:
             person = self.members[member]
-            member.room_said(room_message(self.name, self.roll, state, person))
+            member.room_said(room_message(self.name, self.roster, state, person))
 
 
 class RoomHub:
@@ -89,25 +157,41 @@ class RoomHub:
         *,
         clock: Callable[[], float] = time.monotonic,
         heal_seconds: float = HEAL_SECONDS,
+        max_rooms: int = MAX_ROOMS,
     ) -> None:
-        """layer: a channel layer, or None to rely on healing alone."""
+        """Make a hub; it works once `start` was called.
+
+        Args:
+            store: where states and rosters are kept.
+            layer: a channel layer, or None to rely on healing alone.
+            clock: monotonic seconds.
+            heal_seconds: between two comparisons with the store.
+            max_rooms: rooms that may have members on this worker.
+        """
         self._store = store
         self._messages = RoomMessages(layer, self._heard, self._lost, retry_seconds=heal_seconds)
         self._clock = clock
         self._heal_seconds = heal_seconds
+        self._max_rooms = max_rooms
         self._worker = secrets.token_hex(8)
         self._offset = 0.0
         self._rooms: dict[str, _Room] = {}
-        self._work: asyncio.Queue[Coroutine[Any, Any, None]] = asyncio.Queue()
+        self._queue: asyncio.Queue[_Room] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
         self.healed = 0
         self.out_of_reach = 0
 
+    def __len__(self) -> int:
+        """Rooms that have members here, or are about to."""
+        return len(self._rooms)
+
     def start(self) -> None:
         """Begin to work; once."""
         loop = asyncio.get_running_loop()
-        work = (self._do_work(), self._heal_for_ever(), self._messages.listen())
-        self._tasks = [loop.create_task(each) for each in work]
+        clock_known = loop.create_task(self._set_clock())
+        work: list[Coroutine[Any, Any, None]] = [self._work(clock_known) for _ in range(TASKS)]
+        work += [self._heal_for_ever(), self._messages.listen()]
+        self._tasks = [clock_known, *(loop.create_task(each) for each in work)]
 
     async def stop(self) -> None:
         """End all tasks and release the store."""
@@ -117,8 +201,6 @@ class RoomHub:
             for task in running:
                 task.cancel()
             _, running = await asyncio.wait(running, timeout=0.1)
-        while not self._work.empty():
-            self._work.get_nowait().close()
         await self._store.close()
 
     # From connections -----------------------------------------------------------------------
@@ -136,19 +218,25 @@ class RoomHub:
     ) -> None:
         """Put `member` into a room of a session; it is made if nobody was in it.
 
-        again: it was in the room already, so that this is no seek unless the room has gone on.
-        name: what the others call it; "" for the one that it has, or "viewer" and a number.
+        Args:
+            playhead: where a room that is new begins.
+            id: of the command, whose answer is the `state` that the member is told.
+            again: it was in the room already, so that this is no seek unless the room has gone on.
+            name: what the others call it; "" for the one that it has, or "viewer" and a number.
+
+        Raises:
+            CommandError: there are too many rooms, or too much waits for this one.
         """
-        key = _key(slug, room)
-        self._work.put_nowait(self._join(key, room, member, playhead, id, not again, name))
+        self._ask(_key(slug, room), room, _Join(member, playhead, id, not again, name))
 
     def leave(self, slug: str, room: str, member: Member) -> None:
-        """Take it out again. Safe to call twice."""
-        key = _key(slug, room)
-        here = self._rooms.get(key)
+        """Take it out again, whether or not it has been put in by now. Safe to call twice."""
+        here = self._rooms.get(_key(slug, room))
         if here is not None:
+            # At once, so that it is told nothing more; and after a `join` that still waits.
             here.members.pop(member, None)
-        self._work.put_nowait(self._left(key))
+            here.inbox.append(_Leave(member))
+            self._enqueue(here)
 
     def command(
         self,
@@ -161,10 +249,13 @@ class RoomHub:
         frame_rate: float,
         target: float = 0.0,
     ) -> None:
-        """Carry out a member's command for the whole room."""
+        """Carry out a member's command for the whole room. target: the frame that a seek means.
+
+        Raises: CommandError if too much waits for this room.
+        """
         at = self._now()
 
-        def change(state: RoomState, by: Person) -> RoomState:
+        def apply(state: RoomState, by: Person) -> RoomState:
             return state.after(
                 command,
                 at,
@@ -175,7 +266,26 @@ class RoomHub:
                 leader_name=by.name,
             )
 
-        self._work.put_nowait(self._change(_key(slug, room), member, command, change))
+        self._ask(_key(slug, room), room, _Change(member, command, apply))
+
+    def _ask(self, key: str, name: str, request: _Request) -> None:
+        room = self._rooms.get(key)
+        if room is None:
+            if len(self._rooms) >= self._max_rooms:
+                raise CommandError(
+                    ErrorCode.TOO_MANY,
+                    f"{self._max_rooms} rooms are open already: join one of them, or wait",
+                )
+            room = self._rooms[key] = _Room(key, name)
+        elif len(room.inbox) >= MAX_WAITING:
+            raise CommandError(ErrorCode.TOO_MANY, f"room {name!r} is busy: wait for its state")
+        room.inbox.append(request)
+        self._enqueue(room)
+
+    def _enqueue(self, room: _Room) -> None:
+        if not room.queued:
+            room.queued = True
+            self._queue.put_nowait(room)
 
     # The hub's work -------------------------------------------------------------------------
 
@@ -183,46 +293,82 @@ class RoomHub:
         """The rooms' common clock."""
         return self._clock() + self._offset
 
-    async def _do_work(self) -> None:
-        await self._set_clock()
+    async def _work(self, clock_known: asyncio.Task[None]) -> None:
+        await asyncio.wait([clock_known])
         while True:
-            work = await self._work.get()
+            room = await self._queue.get()
+            began = self._clock()
             try:
-                await work
+                await self._turn(room)
             except Exception:
-                # One command's failure must not end the rooms of everyone on this worker.
-                logger.exception("a room's command failed")
+                # One room's failure must not end the rooms of everyone on this worker.
+                logger.exception("what was asked of a room failed")
+            rest = min(REST * (self._clock() - began), MAX_REST_SECONDS)
+            asyncio.get_running_loop().call_later(rest, self._rested, room)
 
-    async def _set_clock(self) -> None:
-        try:
-            self._offset = await self._store.offset()
-        except OUT_OF_REACH as error:
-            self._lost(error)
+    def _rested(self, room: _Room) -> None:
+        room.queued = False
+        if room.inbox:
+            self._enqueue(room)
+        elif room.empty and self._rooms.get(room.key) is room:
+            del self._rooms[room.key]
 
-    async def _join(
-        self,
-        key: str,
-        room_name: str,
-        member: Member,
-        playhead: Playhead,
-        id: CommandId,
-        sought: bool,
-        name: str,
-    ) -> None:
-        room = self._rooms.get(key)
-        if room is None:
-            room = self._rooms[key] = _Room(room_name)
-            await self._messages.subscribe(key)
-        person = room.members.get(member)
-        if person is None:
-            person = Person(secrets.token_hex(4), name or await self._viewer_name(key), self._now())
-        elif name:
-            person = replace(person, name=name)
-        room.members[member] = person
+    async def _turn(self, room: _Room) -> None:
+        """Everything that was asked of a room, folded into one change."""
+        requests, room.inbox = room.inbox, []
+        fresh = room.state is None
+        if fresh:
+            await self._messages.subscribe(room.key)
+        newcomers, changes = await self._change_members(room, requests)
         if room.state is None:
-            room.state = await self._found_or_made(key, RoomState.of(playhead, self._now()))
-        self._tell(member, room.state, sought=sought, id=id)
-        await self._call_roll(key, room, newcomer=member)
+            first = next((r.playhead for r in requests if isinstance(r, _Join)), None)
+            if first is None:
+                # Its members have left, and what was asked of it came from nobody in it.
+                await self._messages.unsubscribe(room.key)
+                return
+            if room.members or changes:
+                room.state = await self._found_or_made(room.key, RoomState.of(first, self._now()))
+        for join in newcomers.values():
+            if room.state is not None and join.member in room.members:
+                self._tell(room, join.member, sought=join.sought, id=join.id)
+        if changes:
+            await self._change(room, changes)
+        await self._call_roll(room, newcomers)
+        if room.empty:
+            room.state = None
+            await self._messages.unsubscribe(room.key)
+
+    async def _change_members(
+        self, room: _Room, requests: Sequence[_Request]
+    ) -> tuple[dict[Member, _Join], list[tuple[Person, _Change]]]:
+        """Who has come, and what members have commanded, both in the order of the requests."""
+        newcomers: dict[Member, _Join] = {}
+        changes: list[tuple[Person, _Change]] = []
+        people = dict(room.members)
+        for request in requests:
+            member = request.member
+            person = people.get(member)
+            match request:
+                case _Join():
+                    name = request.name
+                    if person is None:
+                        name = name or await self._viewer_name(room.key)
+                        person = Person(secrets.token_hex(4), name, self._now())
+                    elif name:
+                        person = replace(person, name=name)
+                    people[member] = room.members[member] = person
+                    newcomers[member] = request
+                case _Leave():
+                    people.pop(member, None)
+                    room.members.pop(member, None)
+                    newcomers.pop(member, None)
+                case _Change() if person is not None:
+                    changes.append((person, request))
+        # Whoever has left while we waited for the store is not to be put back.
+        for request in room.inbox:
+            if isinstance(request, _Leave):
+                room.members.pop(request.member, None)
+        return newcomers, changes
 
     async def _viewer_name(self, key: str) -> str:
         try:
@@ -243,49 +389,35 @@ class RoomHub:
             self._lost(error)
         return fresh
 
-    async def _left(self, key: str) -> None:
-        room = self._rooms.get(key)
-        if room is None:
-            return
-        if not room.members:
-            del self._rooms[key]
-            await self._messages.unsubscribe(key)
-        await self._call_roll(key, room)
-
-    async def _change(
-        self,
-        key: str,
-        member: Member,
-        command: RoomCommand,
-        change: Callable[[RoomState, Person], RoomState],
-    ) -> None:
-        room = self._rooms.get(key)
-        if room is None or room.state is None or member not in room.members:
-            return
-        person = room.members[member]
-        changed = change(room.state, person)
+    async def _change(self, room: _Room, changes: Sequence[tuple[Person, _Change]]) -> None:
+        state = room.state
+        assert state is not None
+        changed = _folded(state, changes)
         try:
             for _ in range(ATTEMPTS):
-                if await self._store.replace(key, changed, changed.version - 1):
+                if await self._store.replace(room.key, changed, state.version):
                     break
-                found = (await self._store.load([key]))[0]
+                found = (await self._store.load([room.key]))[0]
                 # Gone (flushed, expired): ours is the only memory of it.
-                changed = change(found or replace(room.state, version=0), person)
+                state = found or replace(room.state or state, version=0)
+                changed = _folded(state, changes)
         except OUT_OF_REACH as error:
             # The members here go on together; versions settle it when the store is back.
             self._lost(error)
-        if not self._apply(room, changed, by=member, command=command):
-            # Healing was quicker with our own change; the sender still waits for its answer.
-            self._tell(member, room.state or changed, sought=False, id=command.id)
-        await self._messages.publish(key, changed)
+        by = {change.member for _, change in changes}
+        # Healing may have been quicker with our own change: answers are owed all the same.
+        await self._apply(room, changed, but_for=by)
+        for _, change in changes:
+            if change.member in room.members:
+                command = change.command
+                wished = command.generation if isinstance(command, Seek) else None
+                sought = isinstance(command, Seek)
+                self._tell(room, change.member, sought=sought, id=command.id, generation=wished)
+        room.tell()
+        await self._messages.publish(room.key, changed)
 
-    def _apply(
-        self,
-        room: _Room,
-        state: RoomState,
-        *,
-        by: Member | None = None,
-        command: RoomCommand | None = None,
+    async def _apply(
+        self, room: _Room, state: RoomState, *, but_for: Collection[Member] = ()
     ) -> bool:
         """Take over a newer state and tell the members. Returns: whether it was newer."""
         before = room.state
@@ -293,35 +425,47 @@ class RoomHub:
             return False
         room.state = state
         sought = before is None or state.seeks != before.seeks
-        for member in list(room.members):
-            if member is by and command is not None:
-                wished = command.generation if isinstance(command, Seek) else None
-                self._tell(member, state, sought=sought, id=command.id, generation=wished)
-            else:
-                self._tell(member, state, sought=sought)
-        room.tell()
+        to = [member for member in room.members if member not in but_for]
+        for told, member in enumerate(to, start=1):
+            if member in room.members:
+                # Of the newest state, should there be another by now.
+                self._tell(room, member, sought=sought)
+            if told % TELL_TOGETHER == 0:
+                await asyncio.sleep(0)
         return True
 
     def _tell(
         self,
+        room: _Room,
         member: Member,
-        state: RoomState,
         *,
         sought: bool,
         id: CommandId = None,
         generation: int | None = None,
     ) -> None:
+        state = room.state
+        assert state is not None
         at = state.at - self._offset
-        member.follow_room(state.playhead, at, sought=sought, generation=generation, id=id)
+        member.follow_room(
+            room.name, state.playhead, at, sought=sought, generation=generation, id=id
+        )
 
-    async def _call_roll(self, key: str, room: _Room, newcomer: Member | None = None) -> None:
+    async def _call_roll(self, room: _Room, newcomers: Collection[Member] = ()) -> None:
+        """Say who is here on this worker, hear who is there in all, and tell the members."""
         people = list(room.members.values())
         try:
-            room.roll = await self._store.roll(key, self._worker, people)
+            rosters = await self._store.rosters(self._worker, {room.key: people})
+            room.roster = rosters[room.key]
         except OUT_OF_REACH as error:
             self._lost(error)
-            room.roll = Roll.of(len(people), people[:MAX_LISTED])
-        room.tell(newcomer=newcomer)
+            room.roster = Roster.of(len(people), people[:MAX_LISTED])
+        room.tell(newcomers)
+
+    async def _set_clock(self) -> None:
+        try:
+            self._offset = await self._store.offset()
+        except OUT_OF_REACH as error:
+            self._lost(error)
 
     def _lost(self, error: Exception) -> None:
         self.out_of_reach += 1
@@ -332,42 +476,62 @@ class RoomHub:
 
     async def _heal_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(self._heal_seconds)
+            await asyncio.sleep(max(self._heal_seconds, len(self) * HEAL_SECONDS_PER_ROOM))
             await self.heal()
 
     async def heal(self) -> None:
         """Compare our states with the store's, and take over what a lost message had told."""
-        keys = list(self._rooms)
-        if not keys:
-            return
-        await self._set_clock()
-        try:
-            states = await self._store.load(keys)
-        except OUT_OF_REACH as error:
-            self._lost(error)
-            return
-        for key, state in zip(keys, states, strict=True):
-            room = self._rooms.get(key)
-            if room is None or room.state is None:
+        rooms = [room for room in self._rooms.values() if room.state is not None]
+        if rooms:
+            await self._set_clock()
+        for first in range(0, len(rooms), HEAL_TOGETHER):
+            try:
+                await self._heal_some(rooms[first : first + HEAL_TOGETHER])
+            except OUT_OF_REACH as error:
+                self._lost(error)
+                return
+            await asyncio.sleep(0)
+
+    async def _heal_some(self, rooms: Sequence[_Room]) -> None:
+        states = await self._store.load([room.key for room in rooms])
+        for room, state in zip(rooms, states, strict=True):
+            if room.state is None:
                 continue
-            if state is not None and self._apply(room, state):
+            if state is not None and await self._apply(room, state):
                 self.healed += 1
             elif state is None or state.version < room.state.version:
                 # The store forgot, or was away while we changed: it learns from us.
-                await self._restore(key, room.state, state.version if state else 0)
-            await self._call_roll(key, room)
-
-    async def _restore(self, key: str, state: RoomState, expected: int) -> None:
-        try:
-            await self._store.replace(key, state, expected)
-        except OUT_OF_REACH as error:
-            self._lost(error)
+                await self._store.replace(room.key, room.state, state.version if state else 0)
+        people = {room.key: list(room.members.values()) for room in rooms}
+        rosters = await self._store.rosters(self._worker, people)
+        for room in rooms:
+            if list(room.members.values()) == people[room.key]:
+                room.roster = rosters[room.key]
+                room.tell()
+            else:
+                # Somebody came or went meanwhile: what we said is not true any more.
+                await self._call_roll(room)
 
     def _heard(self, key: str, state: RoomState) -> None:
         """Another worker has changed a room."""
         room = self._rooms.get(key)
-        if room is not None:
-            self._apply(room, state)
+        if room is not None and room.state is not None:
+            # Told in the room's next turn would be too late, and in this callback too long.
+            task = asyncio.get_running_loop().create_task(self._take_over(room, state))
+            self._tasks.append(task)
+            task.add_done_callback(self._tasks.remove)
+
+    async def _take_over(self, room: _Room, state: RoomState) -> None:
+        if await self._apply(room, state):
+            room.tell()
+
+
+def _folded(state: RoomState, changes: Sequence[tuple[Person, _Change]]) -> RoomState:
+    """`state` after all changes, as one step of its version."""
+    changed = state
+    for person, change in changes:
+        changed = change.apply(changed, person)
+    return replace(changed, version=state.version + 1)
 
 
 def _key(slug: str, room: str) -> str:

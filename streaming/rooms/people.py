@@ -24,7 +24,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Roll:
+class Roster:
     """Who is in a room, on all workers. count: all of them; people: at most 50 of each worker, in
     the order in which they came."""
 
@@ -32,22 +32,22 @@ class Roll:
     people: tuple[Person, ...] = ()
 
     @classmethod
-    def of(cls, count: int, people: Sequence[Person]) -> Roll:
+    def of(cls, count: int, people: Sequence[Person]) -> Roster:
         return cls(count, tuple(sorted(people, key=lambda p: (p.joined, p.id))))
 
 
-def room_message(room: str, roll: Roll, state: RoomState | None, you: Person) -> dict[str, Any]:
+def room_message(room: str, roster: Roster, state: RoomState | None, you: Person) -> dict[str, Any]:
     """The message `room` for one member."""
-    people = list(roll.people[:MAX_LISTED])
+    people = list(roster.people[:MAX_LISTED])
     if you.id not in {person.id for person in people}:
         people = [*people[: MAX_LISTED - 1], you]
     led_by = None
     if state is not None and state.leader:
-        led_by = {"id": state.leader, "name": state.leader_name, "action": state.deed}
+        led_by = {"id": state.leader, "name": state.leader_name, "action": state.last_action}
     return {
         "type": MessageType.ROOM.value,
         "room": room,
-        "members": roll.count,
+        "members": roster.count,
         "people": [{"id": person.id, "name": person.name} for person in people],
         "you": you.id,
         "led_by": led_by,

@@ -21,8 +21,8 @@ class RoomState:
     version: grows by one with each change, so that a stale message is recognised and a lost one is
     missed. frame: where the playhead was at time `at`, in seconds of the rooms' common clock.
     seeks: how many seeks there have been; viewers that see it change have sought.
-    leader, leader_name: the member whose command was the last, "" before the first; deed: which
-    action that was.
+    leader, leader_name: the member whose command was the last, "" before the first; last_action:
+    which action that was.
     """
 
     version: int
@@ -33,7 +33,7 @@ class RoomState:
     seeks: int = 0
     leader: str = ""
     leader_name: str = ""
-    deed: str = ""
+    last_action: str = ""
 
     @classmethod
     def of(cls, playhead: Playhead, at: float) -> RoomState:
@@ -70,17 +70,17 @@ class RoomState:
                 if command.speed is not None:
                     timeline.set_speed(command.speed, at)
                 timeline.play(at)
-                deed = Action.PLAY
+                action = Action.PLAY
             case Pause():
                 timeline.pause(at)
-                deed = Action.PAUSE
+                action = Action.PAUSE
             case SetSpeed():
                 timeline.set_speed(command.speed, at)
-                deed = Action.SPEED
+                action = Action.SPEED
             case Seek():
                 timeline.seek(target, at)
                 seeks += 1
-                deed = Action.SEEK
+                action = Action.SEEK
         return replace(
             self,
             version=self.version + 1,
@@ -91,7 +91,7 @@ class RoomState:
             seeks=seeks,
             leader=leader,
             leader_name=leader_name,
-            deed=deed.value,
+            last_action=action.value,
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -110,5 +110,5 @@ class RoomState:
             int(data["seeks"]),
             str(data["leader"]),
             str(data["leader_name"]),
-            str(data["deed"]),
+            str(data["last_action"]),
         )

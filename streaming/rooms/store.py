@@ -9,19 +9,20 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from redis import asyncio as redis
 
-from .people import MAX_LISTED, Person, Roll
+from .people import MAX_LISTED, Person, Roster
 from .state import RoomState
 
 EXPIRE_SECONDS = 6 * 3600
 """After the last member was seen: long enough for a pause at lunch."""
 
-MEMBERS_EXPIRE_SECONDS = 5
-"""A worker that has not said how many members it has for so long has none."""
+MEMBERS_EXPIRE_SECONDS = 15
+"""A worker that has not said how many members it has for so long has none: three times as long as
+a worker with as many rooms as it may have takes to say it again."""
 
 REDIS_TIMEOUT = 1.0
 
@@ -50,8 +51,10 @@ class RoomStore(Protocol):
     async def replace(self, key: str, state: RoomState, expected: int) -> bool:
         """Store `state` if the present version is `expected` (0 for none). Returns: whether."""
 
-    async def roll(self, key: str, worker: str, people: Sequence[Person]) -> Roll:
-        """Say who is here on this worker. Returns: who is there in all."""
+    async def rosters(
+        self, worker: str, people: Mapping[str, Sequence[Person]]
+    ) -> dict[str, Roster]:
+        """Say who is here on this worker, by room. Returns: who is there in all, by room."""
 
     async def number(self, key: str) -> int:
         """The next number of a member of this room that brought no name, from 1."""
@@ -80,12 +83,15 @@ class LocalRooms:
         self._states[key] = state
         return True
 
-    async def roll(self, key: str, worker: str, people: Sequence[Person]) -> Roll:
-        if not people:
-            # Nobody can come back to it who would not find it elsewhere: it is this worker's.
-            self._states.pop(key, None)
-            self._numbers.pop(key, None)
-        return Roll.of(len(people), people[:MAX_LISTED])
+    async def rosters(
+        self, worker: str, people: Mapping[str, Sequence[Person]]
+    ) -> dict[str, Roster]:
+        for key, here in people.items():
+            if not here:
+                # Nobody can come back to it who would not find it elsewhere: it is this worker's.
+                self._states.pop(key, None)
+                self._numbers.pop(key, None)
+        return {k: Roster.of(len(here), here[:MAX_LISTED]) for k, here in people.items()}
 
     async def number(self, key: str) -> int:
         self._numbers[key] = self._numbers.get(key, 0) + 1
@@ -126,25 +132,23 @@ class RedisRooms:
         done = await self._replace(keys=[_state_key(key)], args=[expected, text, EXPIRE_SECONDS])
         return bool(done)
 
-    async def roll(self, key: str, worker: str, people: Sequence[Person]) -> Roll:
-        name = f"replay:room-people:{key}"
+    async def rosters(
+        self, worker: str, people: Mapping[str, Sequence[Person]]
+    ) -> dict[str, Roster]:
         now = int((await self._redis.time())[0])
-        listed = [(person.id, person.name, person.joined) for person in people[:MAX_LISTED]]
-        async with self._redis.pipeline(transaction=True) as pipe:
-            if people:
-                pipe.hset(name, worker, json.dumps([now, len(people), listed]))
-            else:
-                pipe.hdel(name, worker)
-            pipe.expire(name, MEMBERS_EXPIRE_SECONDS)
-            pipe.hvals(name)
-            said = (await pipe.execute())[-1]
-        fresh = [
-            (count, there)
-            for at, count, there in map(json.loads, said)
-            if now - at <= MEMBERS_EXPIRE_SECONDS
-        ]
-        everyone = [Person(*person) for _, there in fresh for person in there]
-        return Roll.of(sum(count for count, _ in fresh), everyone)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for key, here in people.items():
+                name = f"replay:room-people:{key}"
+                if here:
+                    listed = [(person.id, person.name, person.joined) for person in here]
+                    said = json.dumps([now, len(here), listed[:MAX_LISTED]])
+                    pipe.hset(name, worker, said)
+                else:
+                    pipe.hdel(name, worker)
+                pipe.expire(name, MEMBERS_EXPIRE_SECONDS)
+                pipe.hvals(name)
+            answers = await pipe.execute()
+        return {key: _roster(answers[3 * i + 2], now) for i, key in enumerate(people)}
 
     async def number(self, key: str) -> int:
         name = f"replay:room-numbers:{key}"
@@ -172,3 +176,14 @@ class RedisRooms:
 
 def _state_key(key: str) -> str:
     return f"replay:room:{key}"
+
+
+def _roster(said: Sequence[str], now: int) -> Roster:
+    """said: of each worker when it was said, how many members it has, and some of them."""
+    fresh = [
+        (count, there)
+        for at, count, there in map(json.loads, said)
+        if now - at <= MEMBERS_EXPIRE_SECONDS
+    ]
+    people = [Person(*person) for _, there in fresh for person in there]
+    return Roster.of(sum(count for count, _ in fresh), people)

@@ -137,11 +137,12 @@ class ReplayConnection(Connection):
             case Request():
                 viewer.request(command)
             case Join():
-                again = viewer.room == command.room
+                before = viewer.room
+                again = before == command.room
                 name = command.name or ("" if again else self._usual_name())
-                if not again:
-                    self._leave_room(viewer)
                 self._join_room(viewer, command.room, command.id, again=again, name=name)
+                if before is not None and not again:
+                    room_hub().leave(self.slug, before, self)
             case Leave():
                 if viewer.room is None:
                     raise CommandError(ErrorCode.NO_ROOM, "not in a room: join one first")
@@ -176,9 +177,10 @@ class ReplayConnection(Connection):
         again: bool = False,
         name: str = "",
     ) -> None:
-        viewer.room = room
+        """Raises: CommandError if the hub refuses; the viewer stays where it is."""
         playhead = viewer.playhead(time.monotonic())
         room_hub().join(self.slug, room, self, playhead, id, again=again, name=name)
+        viewer.room = room
 
     def _usual_name(self) -> str:
         """What the client called itself at first, or the service calls who is logged in, or ""."""
@@ -196,6 +198,7 @@ class ReplayConnection(Connection):
 
     def follow_room(
         self,
+        room: str,
         playhead: Playhead,
         at: float,
         *,
@@ -204,7 +207,7 @@ class ReplayConnection(Connection):
         id: CommandId = None,
     ) -> None:
         viewer = self.viewer
-        if viewer is not None and viewer.room is not None:
+        if viewer is not None and viewer.room == room:
             now = time.monotonic()
             self.note_status(viewer)
             viewer.follow(playhead, at, now, sought=sought, generation=generation, id=id)
@@ -288,7 +291,10 @@ class ReplayConnection(Connection):
         self._ready = True
         if start is not None and start.room is not None:
             name = hello.name or self._usual_name()
-            self._join_room(viewer, start.room, again=True, name=name)
+            try:
+                self._join_room(viewer, start.room, again=True, name=name)
+            except CommandError as error:
+                self.say_error(error.code, error.message, hello.id)
         self.carry_out_held(viewer)
         if not info.is_live:
             self.unwatch()
