@@ -70,7 +70,7 @@ async def _measure(path: Path, url: str, n: int) -> list[Figure]:
     async def slices(index: int) -> None:
         first.segment_if_cached(SegmentKey(info.version, 1, index))
 
-    note("segment, stride 1, from the mapped file", await _times(slices, indices))
+    note("segment, stride 1, from the file", await _times(slices, indices))
     note("segment, stride 1, from memory", await _times(slices, indices))
     note("segment of that size from Redis", await _redis_times(url, first, info, indices))
     coarse = list(range(info.frame_count // (25 * 8)))[:n]

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from mcap.reader import make_reader
 
 from sessions_app.recording import (
+    ChangedRecording,
     Columns,
     CorruptRecording,
     Field,
@@ -106,21 +114,168 @@ def test_every_flipped_byte_of_a_segment_is_noticed(path: Path) -> None:
             assert recording.segment(5)  # the others are still served
 
 
-def test_a_flipped_byte_anywhere_is_never_served_as_good(path: Path, columns: Columns) -> None:
-    """Whatever is damaged, what can still be read equals what was written."""
+@dataclass(frozen=True)
+class Contents:
+    """Everything that is served of a recording."""
+
+    about: tuple[object, ...]
+    segments: list[bytes]
+
+
+def contents(path: Path) -> Contents:
+    with Recording(path) as recording:
+        return contents_of(recording)
+
+
+def contents_of(recording: Recording) -> Contents:
+    about = (recording.version, recording.schema, recording.frame_count, recording.start_ns)
+    segments = [recording.segment(i) for i in range(recording.segment_count)]
+    return Contents((*about, recording.metadata), segments)
+
+
+def test_a_bit_flipped_anywhere_is_refused_or_changes_nothing(
+    tmp_path: Path, columns: Columns
+) -> None:
+    """Every third byte of a small recording, before it is opened, so that no part is left out:
+    header, metadata, chunks, message indexes, summary, footer, magic."""
+    path = tmp_path / "small.mcap"
+    write_recording(path, columns.slice(0, 60), start_ns=10**18, metadata={"title": "Race"})
+    good = path.read_bytes()
+    expected = contents(path)
+    refused = 0
+    for offset in range(0, len(good), 3):
+        path.write_bytes(with_flipped_bit(good, offset, offset % 8))
+        try:
+            assert contents(path) == expected, offset
+        except CorruptRecording:
+            refused += 1
+    assert refused > len(good) / 6
+
+
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_bit_flipped_after_everything_was_read_is_refused_or_changes_nothing(
+    path: Path, place: float, bit: int
+) -> None:
+    """As a failing disk does it: the time of the last change stays."""
     good = path.read_bytes()
     with Recording(path) as recording:
-        segments = [recording.segment(i) for i in range(recording.segment_count)]
-    for offset in range(8, len(good) - 8, 23):
-        bad = bytearray(good)
-        bad[offset] ^= 0x01
-        path.write_bytes(bad)
-        try:
-            with Recording(path) as recording:
-                found = [recording.segment(i) for i in range(recording.segment_count)]
-        except CorruptRecording:
-            continue
-        assert found == segments
+        expected = contents_of(recording)
+        overwrite(path, with_flipped_bit(good, int(place * len(good)), bit))
+        for index, segment in enumerate(expected.segments):
+            with suppress(CorruptRecording):
+                assert recording.segment(index) == segment
+    overwrite(path, good)
+
+
+def test_a_bit_flipped_after_the_first_check_is_noticed(path: Path) -> None:
+    good = path.read_bytes()
+    with Recording(path) as recording:
+        segment = recording.segment(4)
+        overwrite(path, with_flipped_bit(good, good.find(segment) + 7, 3))
+        with pytest.raises(CorruptRecording, match=r"segment 4, .* checksum"):
+            recording.segment(4)
+        assert recording.segment(5)
+        overwrite(path, good)
+        assert recording.segment(4) == segment
+
+
+def with_flipped_bit(content: bytes, offset: int, bit: int) -> bytes:
+    changed = bytearray(content)
+    changed[offset] ^= 1 << bit
+    return bytes(changed)
+
+
+def overwrite(path: Path, content: bytes) -> None:
+    """In place, and nothing but the content tells."""
+    before = path.stat()
+    with path.open("r+b") as stream:
+        stream.write(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+CUT_OFF = """
+import os, sys
+from pathlib import Path
+from sessions_app.recording import ChangedRecording
+from sessions_app.recording.file import Recording
+
+path = Path(sys.argv[1])
+recording = Recording(path)
+recording.segment(0)
+os.truncate(path, int(sys.argv[2]))
+for index in range(recording.segment_count):
+    try:
+        recording.segment(index)
+    except ChangedRecording:
+        print("refused", index)
+"""
+
+
+@pytest.mark.parametrize("size", [0, 300])
+def test_a_file_cut_off_while_it_is_open_ends_no_process(path: Path, size: int) -> None:
+    """In a process of its own: reading a mapped file beyond its end is a signal, not an error."""
+    command = [sys.executable, "-c", CUT_OFF, str(path), str(size)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.splitlines() == [f"refused {i}" for i in range(11)]
+
+
+def test_a_file_rewritten_in_place_while_it_is_open_is_refused(
+    path: Path, columns: Columns, tmp_path: Path
+) -> None:
+    """Its chunks may lie where those of the file that was opened lay, with right checksums."""
+    values = {**columns.values, "gear": columns.values["gear"][::-1].copy()}
+    other = tmp_path / "other.mcap"
+    write_recording(other, Columns(columns.schema, values))
+    with Recording(path) as recording:
+        assert recording.is_current
+        path.write_bytes(other.read_bytes())
+        assert not recording.is_current
+        for index in range(11):
+            with pytest.raises(ChangedRecording, match="written to"):
+                recording.segment(index)
+    with Recording(path) as recording:
+        assert recording.segment(3)
+
+
+def test_a_file_removed_while_it_is_open_stays_readable(path: Path) -> None:
+    with Recording(path) as recording:
+        expected = contents_of(recording)
+        path.unlink()
+        assert not recording.is_current
+        assert contents_of(recording) == expected
+
+
+def test_chunks_that_have_changed_places_are_refused(tmp_path: Path, columns: Columns) -> None:
+    """Each is whole, but of another second than the index says."""
+    path = tmp_path / "still.mcap"
+    still = {name: np.full_like(values[:100], 7) for name, values in columns.values.items()}
+    write_recording(path, Columns(columns.schema, still))
+    with path.open("rb") as stream:
+        summary = make_reader(stream).get_summary()
+    assert summary is not None
+    second, third = (
+        slice(c.chunk_start_offset, c.chunk_start_offset + c.chunk_length)
+        for c in summary.chunk_indexes[1:3]
+    )
+    content = bytearray(path.read_bytes())
+    content[second], content[third] = content[third], content[second]
+    path.write_bytes(content)
+    with Recording(path) as recording:
+        assert recording.segment(0)
+        with pytest.raises(CorruptRecording, match="holds segment 2"):
+            recording.segment(1)
+
+
+def test_a_closed_recording_reads_nothing(path: Path) -> None:
+    recording = Recording(path)
+    recording.close()
+    recording.close()
+    with pytest.raises(ValueError, match="closed"):
+        recording.segment(0)
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 0.999])

@@ -13,8 +13,8 @@ from ..recording.file import Recording
 from .errors import ApiError
 
 MAX_OPEN = 16
-"""Files mapped at once. Opening one costs its summary (some ms for two hours), an open one only
-address space."""
+"""Files open at once. Opening one costs its summary (some ms for two hours), an open one only
+a descriptor."""
 
 
 class OpenRecordings:

@@ -4,12 +4,20 @@ Knows neither Django nor asyncio nor sockets. The specification is docs/recordin
 """
 
 from .columns import Columns
-from .errors import CorruptRecording, InvalidColumns, RecordingError, TruncatedRecording
+from .errors import (
+    ChangedRecording,
+    CorruptRecording,
+    InvalidColumns,
+    RecordingError,
+    TruncatedRecording,
+    in_words,
+)
 from .fields import MISSING, Field, FieldKind, Schema, Scope
 from .segment import SegmentHeader, decode_segment, encode_segment, encode_segments
 
 __all__ = [
     "MISSING",
+    "ChangedRecording",
     "Columns",
     "CorruptRecording",
     "Field",
@@ -23,4 +31,5 @@ __all__ = [
     "decode_segment",
     "encode_segment",
     "encode_segments",
+    "in_words",
 ]

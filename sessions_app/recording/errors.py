@@ -17,3 +17,20 @@ class CorruptRecording(RecordingError):
 
 class TruncatedRecording(CorruptRecording):
     """A recording file that ends early, as a crash or a full disk leaves it; see `recover`."""
+
+
+class ChangedRecording(CorruptRecording):
+    """A recording file that somebody wrote to while it was open: open it anew to see what it is."""
+
+
+def in_words(error: Exception) -> str:
+    """Why a recording cannot be read, for everybody to read: without paths or positions."""
+    if isinstance(error, TruncatedRecording):
+        return "the recording's file ends early"
+    if isinstance(error, ChangedRecording):
+        return "the recording's file is being changed"
+    if isinstance(error, CorruptRecording):
+        return "the recording's file is damaged"
+    if isinstance(error, FileNotFoundError):
+        return "the recording's file is missing"
+    return f"the recording's file cannot be read ({type(error).__name__})"

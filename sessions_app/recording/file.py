@@ -1,17 +1,20 @@
 """The recording file: one MCAP file per recording, one uncompressed chunk per segment.
 
 Specification: docs/recording-format.md. Reading needs the summary at the file's end once; after
-that a segment is a slice of an mmap, its checksum checked the first time it is read.
+that a segment is one read at its place, its checksum checked each time. The file is not mapped into
+memory: a mapped file that somebody cuts off takes the whole process with it (SIGBUS).
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import mmap
 import os
 import struct
+import weakref
 import zlib
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,12 +22,18 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from mcap.exceptions import McapError
-from mcap.reader import SeekingReader
-from mcap.stream_reader import CRCValidationError
+from mcap.records import ChunkIndex, Metadata, MetadataIndex
+from mcap.stream_reader import CRCValidationError, StreamReader
 from mcap.writer import CompressionType, Writer
 
 from .columns import Columns, concatenate
-from .errors import CorruptRecording, InvalidColumns, RecordingError, TruncatedRecording
+from .errors import (
+    ChangedRecording,
+    CorruptRecording,
+    InvalidColumns,
+    RecordingError,
+    TruncatedRecording,
+)
 from .fields import Schema
 from .segment import decode_segment, deflate, pack_segments
 
@@ -39,12 +48,15 @@ VERSION_DIGITS = 16
 MAGIC = b"\x89MCAP0\r\n"
 _CHUNK_HEAD = struct.Struct("<BQQQQII")  # opcode, length, start, end, size, crc, len(compression)
 _RECORD_HEAD = struct.Struct("<BQ")
-_MESSAGE_HEAD = 2 + 4 + 8 + 8
+_MESSAGE_HEAD = struct.Struct("<HIQQ")  # channel, sequence, log time, publish time
 _OPCODE_FOOTER = 0x02
 _OPCODE_MESSAGE = 0x05
 _FOOTER = struct.Struct("<BQQQI")  # opcode, length, summary, summary offsets, crc
+_CRC_BYTES = 4
 _SEAL = "crc32"
 _NANOSECONDS = 1_000_000_000
+_IDENTITY = ("st_dev", "st_ino", "st_size", "st_mtime_ns")
+"""What tells one file, and one state of it, from another."""
 
 Progress = Callable[[float], None]
 """Called with the fraction done, 0…1."""
@@ -167,19 +179,6 @@ def unsealed(name: str, record: dict[str, str]) -> dict[str, str]:
     return content
 
 
-def _check_summary(data: mmap.mmap) -> None:
-    """The library's reader does not check the summary's checksum; its offsets are what we trust.
-
-    Raises: CorruptRecording.
-    """
-    footer = len(data) - len(MAGIC) - _FOOTER.size
-    opcode, length, start, _, crc = _FOOTER.unpack_from(data, footer)
-    if (opcode, length) != (_OPCODE_FOOTER, _FOOTER.size - _RECORD_HEAD.size) or start > footer:
-        raise CorruptRecording("no footer at the end")
-    if zlib.crc32(data[start : footer + _FOOTER.size - 4]) != crc:
-        raise CorruptRecording("summary: checksum does not match")
-
-
 def _sync_directory(folder: Path) -> None:
     """Make the rename itself durable."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -230,57 +229,115 @@ def _batches(items: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
 
 
 class Recording:
-    """A recording file open for reading: any segment at once, from an mmap.
+    """A recording file open for reading: any segment at once, none that is damaged.
 
-    Thread-safe after opening. Close it, or use it as a context manager.
+    1. Every byte that a segment is made of goes through a checksum each time it is read from the
+       file: a checksum that held once says nothing of what the disk gives today.
+    2. A file that was written to since it was opened gives nothing at all: what was read of it at
+       first may not belong to what is there now.
+    3. A file that was removed or replaced by renaming stays readable, as it was.
+
+    Thread-safe after opening. Close it, or use it as a context manager; one that is let go without
+    is closed when nothing refers to it any more.
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises: FileNotFoundError; TruncatedRecording; CorruptRecording."""
+        """Raises: FileNotFoundError and other OSErrors; TruncatedRecording; CorruptRecording."""
         self.path = path
-        with path.open("rb") as stream:
-            if os.fstat(stream.fileno()).st_size < 2 * len(MAGIC):
-                raise TruncatedRecording(f"{path}: too short to be a recording")
-            self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        self._descriptor = os.open(path, os.O_RDONLY)
+        self._release = weakref.finalize(self, os.close, self._descriptor)
         try:
+            self._opened = os.fstat(self._descriptor)
             self._open()
         except BaseException:
-            self._map.close()
+            self.close()
             raise
 
     def _open(self) -> None:
-        if self._map[: len(MAGIC)] != MAGIC:
+        size = self._opened.st_size
+        if size < 2 * len(MAGIC):
+            raise TruncatedRecording(f"{self.path}: too short to be a recording")
+        if self._read(0, len(MAGIC)) != MAGIC:
             raise CorruptRecording(f"{self.path}: not an MCAP file")
-        if self._map[-len(MAGIC) :] != MAGIC:
+        if self._read(size - len(MAGIC), len(MAGIC)) != MAGIC:
             raise TruncatedRecording(
                 f"{self.path}: ends early (no closing magic); `recover_recording` can save the "
                 "whole segments before the break"
             )
         try:
-            _check_summary(self._map)
-            # The summary's readers only seek and read, which an mmap does.
-            reader = SeekingReader(self._map, validate_crcs=True)  # type: ignore[arg-type]
-            summary = reader.get_summary()
-            records = {m.name: m.metadata for m in reader.iter_metadata()}
-            if summary is None or not {RECORDING_METADATA, VERSION_METADATA} <= set(records):
+            chunks: list[ChunkIndex] = []
+            records: dict[str, dict[str, str]] = {}
+            for record in StreamReader(io.BytesIO(self._summary()), skip_magic=True).records:
+                if isinstance(record, ChunkIndex):
+                    # A chunk may hold only the declaration of schema and channel.
+                    if record.message_index_offsets:
+                        chunks.append(record)
+                elif isinstance(record, MetadataIndex):
+                    records[record.name] = self._metadata_at(record)
+            if not {RECORDING_METADATA, VERSION_METADATA} <= set(records):
                 raise CorruptRecording("an MCAP file, but not a recording of ours")
             about = unsealed(RECORDING_METADATA, records[RECORDING_METADATA])
             version = unsealed(VERSION_METADATA, records[VERSION_METADATA])
             self.schema = Schema.from_dict(json.loads(about["schema"]))
+        except ChangedRecording:
+            raise
         except DAMAGE as error:
             raise CorruptRecording(f"{self.path}: {error}") from error
         self.start_ns = int(about["start_ns"])
         self.metadata: dict[str, Any] = json.loads(about["metadata"])
         self.version = version["version"]
         self.frame_count = int(version["frame_count"])
-        self._offsets = [c.chunk_start_offset for c in summary.chunk_indexes if _has_message(c)]
+        self._offsets = array("Q", (c.chunk_start_offset for c in chunks))
+        self._lengths = array("Q", (c.chunk_length for c in chunks))
         expected = -(-self.frame_count // self.schema.segment_frames)
-        if len(self._offsets) != expected:
+        if len(chunks) != expected:
             raise CorruptRecording(
-                f"{self.path}: {len(self._offsets)} segments: {expected} expected for "
+                f"{self.path}: {len(chunks)} segments: {expected} expected for "
                 f"{self.frame_count} frames"
             )
-        self._checked = bytearray(len(self._offsets))
+
+    def _summary(self) -> bytes:
+        """The file's end, from the summary's first record on, its checksum checked: the library
+        does not check it, and its offsets are what we trust.
+
+        Raises: CorruptRecording.
+        """
+        end = self._opened.st_size - len(MAGIC)
+        footer = end - _FOOTER.size
+        opcode, length, start, _, crc = _FOOTER.unpack(self._read(max(0, footer), _FOOTER.size))
+        if (opcode, length) != (_OPCODE_FOOTER, _FOOTER.size - _RECORD_HEAD.size) or start > footer:
+            raise CorruptRecording("no footer at the end")
+        summary = self._read(start, self._opened.st_size - start)
+        if zlib.crc32(memoryview(summary)[: end - start - _CRC_BYTES]) != crc:
+            raise CorruptRecording("summary: checksum does not match")
+        return summary
+
+    def _metadata_at(self, index: MetadataIndex) -> dict[str, str]:
+        """The content of a metadata record, as yet unchecked. Raises: CorruptRecording."""
+        record = io.BytesIO(self._read(index.offset, index.length))
+        found = next(StreamReader(record, skip_magic=True).records)
+        if not isinstance(found, Metadata) or found.name != index.name:
+            raise CorruptRecording(f"no metadata {index.name!r} where the summary says")
+        return found.metadata
+
+    def _read(self, offset: int, size: int) -> bytes:
+        """`size` bytes from `offset` on, of the file as it was opened.
+
+        Raises: ChangedRecording; TruncatedRecording; OSError; ValueError once closed.
+        """
+        if not self._release.alive:
+            raise ValueError(f"{self.path}: the recording is closed")
+        data = os.pread(self._descriptor, size, offset)
+        # After the read: a write changes the time before it changes the first byte.
+        now = os.fstat(self._descriptor)
+        if now.st_mtime_ns != self._opened.st_mtime_ns or now.st_size != self._opened.st_size:
+            raise ChangedRecording(
+                f"{self.path}: was written to while it was open ({self._opened.st_size} bytes "
+                f"then, {now.st_size} now)"
+            )
+        if len(data) != size:
+            raise TruncatedRecording(f"{self.path}: ends before byte {offset + size}")
+        return data
 
     def __enter__(self) -> Self:
         return self
@@ -289,8 +346,17 @@ class Recording:
         self.close()
 
     def close(self) -> None:
-        """Release the file. Segments already returned stay valid."""
-        self._map.close()
+        """Release the file. Segments already returned stay valid. Safe to call twice."""
+        self._release()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether `path` still names this very file, and nobody has written to it."""
+        try:
+            now = os.stat(self.path)
+        except OSError:
+            return False
+        return all(getattr(now, name) == getattr(self._opened, name) for name in _IDENTITY)
 
     @property
     def segment_count(self) -> int:
@@ -305,46 +371,45 @@ class Recording:
     def segment(self, index: int) -> bytes:
         """The deflated bytes of segment `index` (0 … segment_count - 1).
 
-        Raises: IndexError; CorruptRecording if its checksum fails.
+        Raises: IndexError; CorruptRecording if its checksum fails; ChangedRecording if the file
+        was written to; OSError if it cannot be read.
         """
         if not 0 <= index < len(self._offsets):
             raise IndexError(f"segment {index}: the recording has {len(self._offsets)}")
         at = self._offsets[index]
+        chunk = self._read(at, self._lengths[index])
         try:
-            _, length, _, _, size, crc, name = _CHUNK_HEAD.unpack_from(self._map, at)
-            body = at + _CHUNK_HEAD.size + name + 8
-            if size > length or body + size > len(self._map):
-                raise CorruptRecording(f"{self.path}: segment {index} claims {size} bytes")
-            if not self._checked[index]:
-                with memoryview(self._map) as view, view[body : body + size] as records:
-                    if zlib.crc32(records) != crc:
-                        raise CorruptRecording(
-                            f"{self.path}: segment {index}, byte {body}: checksum does not match"
-                        )
-                self._checked[index] = 1
-            opcode, record = _RECORD_HEAD.unpack_from(self._map, body)
-            while opcode != _OPCODE_MESSAGE and body + record < len(self._map):
+            _, _, _, _, size, crc, name = _CHUNK_HEAD.unpack_from(chunk)
+            body = _CHUNK_HEAD.size + name + 8
+            records = memoryview(chunk)[body : body + size]
+            if len(records) != size or zlib.crc32(records) != crc:
+                raise CorruptRecording(
+                    f"{self.path}: segment {index}, byte {at + body}: checksum does not match"
+                )
+            opcode, length = _RECORD_HEAD.unpack_from(records)
+            start = _RECORD_HEAD.size
+            while opcode != _OPCODE_MESSAGE:
                 # The first chunk also declares the schema and the channel.
-                body += _RECORD_HEAD.size + record
-                size -= _RECORD_HEAD.size + record
-                opcode, record = _RECORD_HEAD.unpack_from(self._map, body)
+                opcode, following = _RECORD_HEAD.unpack_from(records, start + length)
+                start, length = start + length + _RECORD_HEAD.size, following
+            _, sequence, _, _ = _MESSAGE_HEAD.unpack_from(records, start)
         except struct.error as error:
             raise CorruptRecording(f"{self.path}: segment {index}: {error}") from error
-        start = body + _RECORD_HEAD.size
-        if opcode != _OPCODE_MESSAGE or start + record > body + size:
-            raise CorruptRecording(f"{self.path}: segment {index}: no message in its chunk")
-        return self._map[start + _MESSAGE_HEAD : start + record]
+        if sequence != index or start + length > size:
+            raise CorruptRecording(
+                f"{self.path}: segment {index}: its chunk holds segment {sequence} "
+                f"of {length} bytes, {size - start} are there"
+            )
+        return bytes(records[start + _MESSAGE_HEAD.size : start + length])
 
     def columns(self, start: int, stop: int) -> Columns:
-        """Frames start … stop - 1 as columns. Raises: IndexError if they are not all there."""
+        """Frames start … stop - 1 as columns.
+
+        Raises: IndexError if they are not all there; otherwise as `segment`.
+        """
         if not 0 <= start < stop <= self.frame_count:
             raise IndexError(f"frames {start}…{stop}: the recording has {self.frame_count}")
         size = self.schema.segment_frames
         first, last = start // size, (stop - 1) // size
         parts = [decode_segment(self.segment(i), self.schema)[1] for i in range(first, last + 1)]
         return concatenate(parts).slice(start - first * size, stop - first * size)
-
-
-def _has_message(chunk_index: Any) -> bool:
-    """A chunk may hold only the declaration of schema and channel."""
-    return bool(chunk_index.message_index_offsets)

@@ -2,8 +2,8 @@
 
 Every piece is named by the recording's version, so nothing is ever invalidated, only evicted. A
 piece is a segment (deflated, what browsers decode) or the rows of a segment's frames (a list of
-msgpack maps). Whole stride-1 segments need no making: they are slices of the mapped file, quicker
-to read than Redis is to ask (docs/decisions/0004-frame-store.md), so Redis never holds them.
+msgpack maps). Whole stride-1 segments need no making: they are read from the file, quicker than
+Redis is to ask (docs/decisions/0004-frame-store.md), so Redis never holds them.
 
 What needs making is made once: one task per piece in a process, one lock per piece in Redis.
 """
@@ -85,7 +85,7 @@ class FrameStore:
         self.files.detach(version)
 
     def segment_if_cached(self, key: SegmentKey) -> bytes | None:
-        """The segment if that takes microseconds: from memory, or a slice of a mapped file."""
+        """The segment if that takes microseconds: from memory, or read from an open file."""
         segment: bytes | None = self._memory.get(key)
         if segment is None and key.stride == 1 and key.subset == EVERYTHING:
             source = self.files.peek(key.version)
