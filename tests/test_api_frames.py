@@ -174,7 +174,7 @@ class TestSegments:
         Session.objects.filter(pk=race.pk).update(version="feedfeedfeedfeed")
         response = client.get("/api/sessions/small/feedfeedfeedfeed/segments/1/0")
         # The file's own version says otherwise: better an error than another session's frames.
-        assert (response.status_code, response.json()["code"]) == (503, "version_gone")
+        assert (response.status_code, response.json()["code"]) == (503, "recording_unavailable")
 
     def test_not_public_is_private_to_the_browser(self, client: Client, race: Session) -> None:
         Session.objects.filter(pk=race.pk).update(access="login")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sessions_app.importers.result import ImportResult
-from sessions_app.recording import Columns, InvalidColumns, decode_segment
+from sessions_app.recording import Columns, CorruptRecording, InvalidColumns, decode_segment
 from streaming.store.byte_cache import ENTRY_BYTES, ByteCache
 from streaming.store.catalogue import SessionInfo
 from streaming.store.frame_store import FrameStore, SegmentKey
@@ -246,36 +246,37 @@ async def test_files_are_few_and_close_when_no_one_reads_them(tmp_path: Path) ->
         assert files.opened == files.closed == 4
 
 
-async def test_a_session_imported_again_says_so(
-    store: FrameStore, info: SessionInfo, tmp_path: Path
-) -> None:
-    other = record(tmp_path, small_play())
-    with pytest.raises(StaleVersion, match="imported again"):
-        await store.schema(dataclasses.replace(info, path=other.path, version="0" * 16))
-
-
 @pytest.mark.parametrize(
-    ("now", "error"), [("same", FileNotFoundError), ("other", StaleVersion), (None, StaleVersion)]
+    ("there", "now", "error"),
+    [
+        (False, "same", FileNotFoundError),
+        (False, "other", StaleVersion),
+        (False, None, StaleVersion),
+        (True, "same", CorruptRecording),
+        (True, "other", StaleVersion),
+        (True, None, StaleVersion),
+    ],
 )
-async def test_a_file_that_has_gone_was_taken_the_place_of_or_is_missing(
+async def test_a_file_that_is_gone_or_another_was_taken_the_place_of_or_is_wrong(
     store: FrameStore,
     info: SessionInfo,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    there: bool,
     now: str | None,
     error: type[Exception],
 ) -> None:
-    gone = dataclasses.replace(info, path=tmp_path / "gone.mcap", version="same")
-
+    path = record(tmp_path, small_play()).path if there else tmp_path / "gone.mcap"
+    wanted = dataclasses.replace(info, path=path, version="same")
     forgotten: list[str] = []
 
     async def find(slug: str) -> SessionInfo | None:
-        assert forgotten.pop() == slug == gone.slug, "the database is asked, not what is known"
-        return None if now is None else dataclasses.replace(gone, version=now)
+        assert forgotten.pop() == slug == wanted.slug, "the database is asked, not what is known"
+        return None if now is None else dataclasses.replace(wanted, version=now)
 
     monkeypatch.setattr("streaming.store.catalogue.forget", forgotten.append)
     monkeypatch.setattr("streaming.store.catalogue.find", find)
     with pytest.raises(error):
-        await store.schema(gone)
+        await store.schema(wanted)
     with pytest.raises(error):
-        await store.segment(gone, SegmentKey("same", 1, 0))
+        await store.segment(wanted, SegmentKey("same", 1, 0))

@@ -167,6 +167,9 @@ async def test_frames_that_cannot_be_read_are_told_and_tried_again() -> None:
     async with pumping(store) as (_, _, socket):
         error = await socket.until(lambda m: isinstance(m, dict) and m.get("type") == "error")
         assert error["code"] == "unavailable"
+        assert error["message"] == (
+            "frames could not be read: the recording's file is damaged; trying again"
+        )
         store.error = None
         assert (await socket.until(is_data))[3] == 0
 

@@ -29,15 +29,19 @@ class OpenRecordings:
         self._lock = Lock()
 
     def get(self, path: Path) -> Recording:
-        """Raises: FileNotFoundError; CorruptRecording. Blocks: call it in a thread."""
+        """The recording that is at `path` now, opened anew if that is another than before.
+
+        Raises: FileNotFoundError; CorruptRecording. Blocks: call it in a thread.
+        """
         with self._lock:
             recording = self._open.get(path)
             if recording is not None:
                 self._open.move_to_end(path)
-                return recording
-        opened = Recording(path)
+        if recording is not None and recording.is_current:
+            return recording
+        recording = Recording(path)
         with self._lock:
-            recording = self._open.setdefault(path, opened)
+            self._open[path] = recording
             while len(self._open) > self._limit:
                 self._open.popitem(last=False)
         return recording
@@ -70,7 +74,7 @@ async def columns_of(session: Session, start: int, stop: int, entity: str | None
         return await asyncio.to_thread(read)
     except IndexError as error:
         raise ApiError(404, str(error)) from error
-    except RecordingError as error:
+    except (OSError, RecordingError) as error:
         raise _damaged(session, error) from error
 
 

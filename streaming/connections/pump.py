@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from sessions_app.recording import RecordingError
+from sessions_app.recording import RecordingError, in_words
 
 from ..playback.event_track import EventTrack
 from ..playback.plan import Fetch
@@ -24,7 +24,7 @@ from ..playback.protocol import CloseCode, DataKind, ErrorCode, MessageType, dat
 from ..playback.viewer import Viewer
 from ..statistics.connection import ConnectionStatistics
 from ..store.catalogue import SessionInfo
-from ..store.frame_store import FrameStore, SegmentKey
+from ..store.frame_store import UNREADABLE, FrameStore, SegmentKey
 from ..store.open_recordings import StaleVersion
 from .timers import TimerWheel
 
@@ -349,9 +349,11 @@ class Pump:
         if isinstance(error, StaleVersion):
             self.close_stale()
             return
-        logger.warning("frames could not be read: %s", error)
+        if not isinstance(error, UNREADABLE):
+            # Of those the store has told the log, once for all the file's viewers.
+            logger.warning("frames could not be read: %s", error)
         self._retry_at = self._clock() + RETRY_SECONDS
-        problem = f"frames could not be read ({type(error).__name__}): trying again"
+        problem = f"frames could not be read: {in_words(error)}; trying again"
         self.say(
             {
                 "type": MessageType.ERROR.value,

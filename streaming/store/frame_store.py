@@ -11,15 +11,17 @@ What needs making is made once: one task per piece in a process, one lock per pi
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgpack
 from django.conf import settings
 
-from sessions_app.recording import Schema
+from sessions_app.recording import CorruptRecording, Schema
 
 from . import catalogue
 from .byte_cache import ByteCache
@@ -59,14 +61,23 @@ class RowsKey(NamedTuple):
 
 PieceKey = SegmentKey | RowsKey
 
+UNREADABLE = (CorruptRecording, OSError)
+"""What reading from a file that is no longer right raises."""
+
 
 class FrameStore:
     """Segments and rows of any session. One per process; belongs to one event loop at a time."""
 
-    def __init__(self, *, memory_bytes: int, redis_url: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        memory_bytes: int,
+        redis_url: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """memory_bytes: bound of the in-process cache; redis_url: "" for a single worker."""
         self._executor = ThreadPoolExecutor(BUILD_THREADS, thread_name_prefix="frames")
-        self.files = OpenRecordings(self._executor)
+        self.files = OpenRecordings(self._executor, clock=clock)
         self.shared = SharedCache(redis_url) if redis_url else None
         self._memory: ByteCache[PieceKey, Any] = ByteCache(memory_bytes)
         self._making: dict[PieceKey, asyncio.Task[Any]] = {}
@@ -90,7 +101,9 @@ class FrameStore:
         if segment is None and key.stride == 1 and key.subset == EVERYTHING:
             source = self.files.peek(key.version)
             if source is not None:
-                return self._slice(source, key)
+                # What is to be done about it takes longer than the caller has: `segment` does it.
+                with suppress(*UNREADABLE):
+                    return self._slice(source, key)
         return segment
 
     async def segment(self, info: SessionInfo, key: SegmentKey) -> bytes:
@@ -153,16 +166,22 @@ class FrameStore:
             self.counts["expected"] += 1
 
     async def _open(self, info: SessionInfo, version: str) -> FrameSource:
-        """`OpenRecordings.open`, which cannot tell why there is no such file."""
-        try:
-            return await self.files.open(info.path, version)
-        except FileNotFoundError:
-            # An import that takes the place of another removes its file last of all.
-            catalogue.forget(info.slug)
-            now = await catalogue.find(info.slug)
-            if now is None or now.version != version:
-                raise StaleVersion(f"{info.slug!r} was imported again or deleted") from None
-            raise
+        return await self.files.open(
+            info.path, version, lambda error: self._explained(info, version, error)
+        )
+
+    async def _explained(self, info: SessionInfo, version: str, error: Exception) -> Exception:
+        """The folder cannot tell why there is no such file, or one of another version."""
+        if not isinstance(error, FileNotFoundError | StaleVersion):
+            return error
+        # An import that takes the place of another removes its file last of all.
+        catalogue.forget(info.slug)
+        now = await catalogue.find(info.slug)
+        if now is None or now.version != version:
+            return StaleVersion(f"{info.slug!r} was imported again or deleted")
+        if isinstance(error, StaleVersion):
+            return CorruptRecording(f"{info.path}: holds another recording than {version}")
+        return error
 
     async def _row_block(self, info: SessionInfo, key: RowsKey) -> list[bytes]:
         block: list[bytes] | None = self._memory.get(key)
@@ -171,7 +190,11 @@ class FrameStore:
         return block
 
     def _slice(self, source: FrameSource, key: SegmentKey) -> bytes:
-        segment = source.segment(key.index)
+        try:
+            segment = source.segment(key.index)
+        except UNREADABLE as error:
+            self.files.doubt(key.version, source, error)
+            raise
         self.counts["segments_read"] += 1
         if (key.index + 1) * source.schema.segment_frames <= source.frame_count:
             self._memory.put(key, segment, len(segment))
@@ -249,8 +272,19 @@ class FrameStore:
     async def _build(
         self, info: SessionInfo, version: str, build: Callable[[FrameSource], bytes]
     ) -> bytes:
-        """In a thread, so that the loop goes on sending; the file stays open meanwhile."""
+        """In a thread, so that the loop goes on sending; the file stays open meanwhile.
+
+        Once more if the file was found to be another by now: what is there may well be right."""
+        source = await self._open(info, version)
+        try:
+            return await self._build_from(version, build)
+        except UNREADABLE as error:
+            if not self.files.doubt(version, source, error):
+                raise
         await self._open(info, version)
+        return await self._build_from(version, build)
+
+    async def _build_from(self, version: str, build: Callable[[FrameSource], bytes]) -> bytes:
         with self.files.reading(version) as source:
             self.counts["built"] += 1
             loop = asyncio.get_running_loop()
