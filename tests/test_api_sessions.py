@@ -130,6 +130,18 @@ def test_missing_recording_is_503_with_what_to_do(client: Client, race: Session)
     assert "verify_recording small" in response.json()["message"]
 
 
+def test_a_recording_that_was_damaged_and_put_right_is_read_anew(
+    client: Client, race: Session
+) -> None:
+    good = race.recording_path.read_bytes()
+    address = "/api/sessions/small/standings?frame="
+    assert client.get(f"{address}3").status_code == 200
+    race.recording_path.write_bytes(good[:1000])
+    assert client.get(f"{address}4").status_code == 503
+    race.recording_path.write_bytes(good)
+    assert client.get(f"{address}4").json()["frame"] == 4
+
+
 def test_geometry(client: Client, race: Session, django_assert_num_queries) -> None:
     with django_assert_num_queries(2):
         geometry = client.get("/api/sessions/small/geometry").json()

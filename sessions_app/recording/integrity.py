@@ -50,7 +50,10 @@ def verify_recording(path: Path, progress: Progress | None = None) -> Verificati
         payload_bytes = 0
         for index in range(recording.segment_count):
             segment = recording.segment(index)
-            header, _ = decode_segment(segment, schema)
+            try:
+                header, _ = decode_segment(segment, schema)
+            except CorruptRecording as error:
+                raise CorruptRecording(f"{path}: segment {index}: {error}") from error
             first = index * schema.segment_frames
             frames = min(schema.segment_frames, recording.frame_count - first)
             if (header.first_frame, header.frames, header.stride) != (first, frames, 1):
