@@ -49,9 +49,12 @@ async def test_a_recording_that_was_replaced_and_one_that_is_missing(start_serve
         # Nothing has taken its place: coming back would not help. Its path is for the log alone.
         error = await wire.ask("hello")
         assert error["code"] == "unavailable"
-        assert error["message"] == "the recording cannot be read (FileNotFoundError)"
+        assert error["message"] == (
+            "the session cannot be opened: the recording's file is missing; trying again"
+        )
         server.wait_for_line(recording.name)
         elsewhere.rename(recording)
-        welcome = await wire.ask("hello")
+        # It is welcomed then without asking again.
+        welcome = await wire.until_type("welcome")
         assert welcome["session"]["frame_count"] == 1500
         await wire.until_data()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from channels.db import database_sync_to_async
 from django.conf import settings
 
-from sessions_app.recording import InvalidColumns, RecordingError
+from sessions_app.recording import InvalidColumns, RecordingError, in_words
 
 from ...playback.command_parser import clean_name, parse_command
 from ...playback.commands import (
@@ -41,14 +41,12 @@ from ...store.frame_store import get_frame_store
 from ...store.open_recordings import StaleVersion
 from ...store.subset import subset_key, subset_schema
 from ..lifecycle import Connection, Receive
-from ..pump import Send, bye
+from ..pump import RETRY_SECONDS, Send, bye
 from ..resume import ResumeError, issue_token, read_token, resume_memory
 from ..session_watch import frame_count
 from .event_messages import read_event_messages
 from .plain import PlainConnection
 from .welcome import pong, told_of, welcome
-
-logger = logging.getLogger("streaming.connections.replay")
 
 NOT_THIS_PROTOCOL = f"ask for subprotocol {SUBPROTOCOL!r}, or for none to get the plain dialect"
 
@@ -58,13 +56,14 @@ class ReplayConnection(Connection):
 
     subprotocol = SUBPROTOCOL
 
-    __slots__ = ("_hello", "_ready", "_told")
+    __slots__ = ("_hello", "_ready", "_told", "_unopened")
 
     def __init__(self, scope: Mapping[str, Any], receive: Receive, send: Send, slug: str) -> None:
         super().__init__(scope, receive, send, slug)
         self._hello: Hello | None = None
         self._ready = False
         self._told: tuple[str, float, str] | None = None
+        self._unopened: Hello | None = None
 
     async def opened(self, info: SessionInfo) -> None:
         """Nothing is said before `hello`."""
@@ -231,8 +230,13 @@ class ReplayConnection(Connection):
         self.statistics.about.update(
             encoding=hello.encoding.value, dialect=SUBPROTOCOL, hello=told_of(hello)
         )
+        self._unopened = None
         if info.is_ready or info.is_live:
-            await self._open(info, hello)
+            try:
+                await self._open(info, hello)
+            except CommandError as error:
+                self._wait_if_unavailable(info, hello, error)
+                raise
         else:
             # Names are checked when there is a schema to check them against.
             self.pump.say(welcome(self.id, info, hello, None, Playhead(0.0, 1.0, False)))
@@ -248,8 +252,8 @@ class ReplayConnection(Connection):
             self.pump.close_stale()
             return
         except (OSError, RecordingError) as error:
-            logger.warning("connection %s: the recording cannot be read: %s", self.id, error)
-            problem = f"the recording cannot be read ({type(error).__name__})"
+            # The store has told the log, once for everybody who wants this recording.
+            problem = f"the session cannot be opened: {in_words(error)}; trying again"
             raise CommandError(ErrorCode.UNAVAILABLE, problem, hello.id) from error
         try:
             subset = subset_key(schema, hello.fields, hello.entities)
@@ -353,6 +357,30 @@ class ReplayConnection(Connection):
             # A name that is unknown now that there is a schema: the client may say hello again.
             self._hello = None
             self.say_error(error.code, error.message, hello.id)
+            self._wait_if_unavailable(info, hello, error)
+
+    def _wait_if_unavailable(self, info: SessionInfo, hello: Hello, error: CommandError) -> None:
+        """Welcome the client once the recording can be read: it need not say hello again."""
+        if error.code is ErrorCode.UNAVAILABLE:
+            self._unopened = hello
+            self.spawn(self._open_when_readable(info, hello))
+
+    async def _open_when_readable(self, info: SessionInfo, hello: Hello) -> None:
+        while True:
+            await asyncio.sleep(RETRY_SECONDS)
+            if self._unopened is not hello:
+                # It was said again meanwhile, and answered or refused on its own.
+                return
+            self._hello = hello
+            try:
+                await self._open(info, hello)
+            except CommandError as error:
+                self._hello = None
+                if error.code is not ErrorCode.UNAVAILABLE:
+                    self.say_error(error.code, error.message, hello.id)
+                    return
+            else:
+                return
 
     def farewell(self) -> dict[str, Any]:
         viewer = self.viewer
