@@ -6,6 +6,7 @@ import os
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "replayproject.settings")
@@ -13,13 +14,14 @@ django_application = get_asgi_application()
 
 # These need Django's app registry.
 from streaming.routing import websocket_urlpatterns  # noqa: E402
+from streaming.worker import WithWorker, Worker  # noqa: E402
 
-from .lifespan import lifespan  # noqa: E402
-
-application = ProtocolTypeRouter(
-    {
-        "http": django_application,
-        "lifespan": lifespan,
-        "websocket": AuthMiddlewareStack(URLRouter(websocket_urlpatterns)),
-    }
+application = WithWorker(
+    ProtocolTypeRouter(
+        {
+            "http": django_application,
+            "websocket": AuthMiddlewareStack(URLRouter(websocket_urlpatterns)),
+        }
+    ),
+    Worker.from_settings(settings),
 )

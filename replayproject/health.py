@@ -5,13 +5,7 @@ from __future__ import annotations
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 
-_draining = False
-
-
-def start_draining() -> None:
-    """From now on `/readyz` answers 503, so that a load balancer sends no new viewers."""
-    global _draining
-    _draining = True
+from streaming.worker import worker_of
 
 
 async def livez(_request: HttpRequest) -> JsonResponse:
@@ -21,7 +15,7 @@ async def livez(_request: HttpRequest) -> JsonResponse:
 
 def readyz(request: HttpRequest) -> JsonResponse:
     """200 if the database answers and the process is not ending, else 503 with the reason."""
-    if _draining:
+    if worker_of(request).draining:
         return JsonResponse({"status": "draining"}, status=503)
     try:
         with connection.cursor() as cursor:

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from streaming.monitoring.metrics import metrics
+from streaming.views.metrics import metrics
 
 from .api import api
 from .health import livez, readyz

@@ -1,11 +1,52 @@
-"""Paths of the WebSockets."""
+"""Paths of the WebSockets, and which consumer speaks with whom."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from django.urls import URLPattern, re_path
 
-from .connections.dialects.replay import replay_socket
+from .consumers import PlainConsumer, RefusedConsumer, ReplayConsumer
+from .playback.protocol import SUBPROTOCOL
+
+Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+
+class SubprotocolRouter:
+    """ASGI application that passes a WebSocket on by the subprotocols that its client offers."""
+
+    def __init__(
+        self, applications: Mapping[str, Application], *, none: Application, unknown: Application
+    ) -> None:
+        """
+        Args:
+            applications: by the subprotocol that they speak; the first that is offered is taken.
+            none: for clients that offer no subprotocol.
+            unknown: for clients all of whose subprotocols are unknown.
+        """
+        self._applications = applications
+        self._none = none
+        self._unknown = unknown
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        offered = scope.get("subprotocols") or []
+        spoken = next((name for name in offered if name in self._applications), None)
+        if spoken is not None:
+            application = self._applications[spoken]
+        else:
+            application = self._unknown if offered else self._none
+        await application(scope, receive, send)
+
+
+viewers = SubprotocolRouter(
+    {SUBPROTOCOL: ReplayConsumer.as_asgi()},
+    none=PlainConsumer.as_asgi(),
+    unknown=RefusedConsumer.as_asgi(),
+)
 
 websocket_urlpatterns: list[URLPattern] = [
     # Channels' URLRouter calls the ASGI application that stands where Django expects a view.
-    re_path(r"^ws/sessions/(?P<slug>[^/]+)/?$", replay_socket),  # type: ignore[arg-type]
-    re_path(r"^ws/replay/(?P<slug>[^/]+)/?$", replay_socket),  # type: ignore[arg-type]
+    re_path(r"^ws/sessions/(?P<slug>[^/]+)/?$", viewers),  # type: ignore[arg-type]
+    re_path(r"^ws/replay/(?P<slug>[^/]+)/?$", viewers),  # type: ignore[arg-type]
 ]

@@ -11,13 +11,21 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from asgiref.sync import async_to_sync
+from django.test import AsyncClient, Client
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+
+from streaming.redis.clients import RedisClients
+
+if TYPE_CHECKING:
+    from streaming.worker import Worker
 
 # Before Django reads its settings: tests never touch the data of a running service.
 _data = tempfile.TemporaryDirectory(prefix="replay-tests-")
@@ -184,6 +192,45 @@ def valkey() -> Iterator[str]:
         )
     with start_server(binary) as backing:
         yield backing.url
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    """A worker of this test's own, in memory only; its event loop is not running."""
+    # Knows the models, which are not there yet when this module is imported.
+    from streaming.worker import Worker
+
+    worker = Worker()
+    yield worker
+    async_to_sync(worker.close)()
+
+
+@pytest.fixture
+def client(worker: Worker) -> Client:
+    """Django's test client, whose requests `worker` answers."""
+    from streaming.worker import WORKER
+
+    return Client(**{WORKER: worker})
+
+
+@pytest.fixture
+def async_client(worker: Worker) -> AsyncClient:
+    """The same, asynchronous."""
+    from streaming.worker import WORKER
+
+    class WorkersClient(AsyncClient):
+        def _base_scope(self, **request: Any) -> dict[str, Any]:
+            return {**super()._base_scope(**request), WORKER: worker}
+
+    return WorkersClient()
+
+
+@pytest.fixture
+async def redis_clients(valkey: str) -> AsyncIterator[RedisClients]:
+    """Clients of it, patient: a busy machine must not look like a lost Redis."""
+    clients = RedisClients(valkey, answer_seconds=60)
+    yield clients
+    await clients.close()
 
 
 @pytest.fixture(scope="session")

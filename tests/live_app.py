@@ -30,10 +30,7 @@ from sessions_app.importers.result import ImportResult
 from sessions_app.models import Session
 from sessions_app.recording import Columns, encode_segment
 from sessions_app.storing import store_result
-from streaming.connections.drain import drain
-from streaming.monitoring.registry import get_registry
 from streaming.server.daphne import run_server
-from streaming.store.frame_store import get_frame_store
 
 from .samples import small_race
 
@@ -90,7 +87,7 @@ class LiveApplication:
 
     def start(self) -> None:
         """On the event loop that serves."""
-        get_frame_store().attach(self.version, self.source)
+        service.worker.frames.attach(self.version, self.source)
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         path = scope.get("path", "")
@@ -124,7 +121,7 @@ class LiveApplication:
             await database_sync_to_async(store_result)(
                 self.source.recorded(), slug=LIVE_SLUG, replace=True
             )
-            get_frame_store().detach(self.version)
+            service.worker.frames.detach(self.version)
 
     def stop(self) -> None:
         """No more frames by themselves."""
@@ -148,13 +145,12 @@ def main() -> None:
     def listening(port: int) -> None:
         loop = asyncio.get_event_loop()
         loop.call_soon(application.start)
-        loop.call_soon(get_registry().start)
+        loop.call_soon(service.worker.start)
         print(f"listening http://127.0.0.1:{port}", flush=True)
 
     async def end() -> None:
         application.stop()
-        await drain()
-        await get_registry().stop()
+        await service.worker.drain()
 
     run_server(application, on_listening=listening, drain=end)
 

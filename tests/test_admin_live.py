@@ -15,9 +15,8 @@ from django.urls import reverse
 
 from streaming.monitoring import board as sharing
 from streaming.monitoring import reader as reading
-from streaming.monitoring.board import BoardError, MemoryBoard
-from streaming.monitoring.reader import Reader
-from streaming.monitoring.registry import Registry
+from streaming.monitoring.board import BoardError
+from streaming.worker import WORKER, Worker
 
 pytestmark = pytest.mark.django_db
 
@@ -27,12 +26,13 @@ WORKERS = reverse("admin:streaming_liveconnection_workers")
 PAGES = (LIST, CLOSED, WORKERS, f"{LIST}viewer1/change/")
 
 
-class Worker:
-    """A registry on an event loop in a thread of its own, as in a server."""
+class Running:
+    """A worker whose event loop runs in a thread of its own, as in a server."""
 
     def __init__(self) -> None:
-        self.board = MemoryBoard()
-        self.registry = Registry("host:1", self.board)
+        self.worker = Worker(name="host:1")
+        self.registry = self.worker.registry
+        self.board = self.registry.board
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
@@ -57,23 +57,20 @@ class Worker:
 
         self.run(do())
 
+    def client(self) -> Client:
+        return Client(**{WORKER: self.worker})
+
     def stop(self) -> None:
         self.run(self.registry.stop())
+        self.run(self.worker.close())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
         self.loop.close()
 
 
 @pytest.fixture
-def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
-    running = Worker()
-    reader = Reader(running.board)
-    for module in (
-        "streaming.admin.live_connections",
-        "streaming.api.connections",
-        "streaming.monitoring.metrics",
-    ):
-        monkeypatch.setattr(f"{module}.get_reader", lambda: reader)
+def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    running = Running()
     monkeypatch.setattr(reading, "CACHE_S", 0.0)
     # It publishes when a test opens or closes something, however long that was ago.
     monkeypatch.setattr(sharing, "EXPIRE_S", 600)
@@ -84,18 +81,18 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     running.stop()
 
 
-def staff(*permissions: str) -> Client:
+def staff(worker: Running, *permissions: str) -> Client:
     user = User.objects.create_user("ops", is_staff=True)
     for name in permissions:
         user.user_permissions.add(Permission.objects.get(codename=name))
-    client = Client()
+    client = worker.client()
     client.force_login(user)
     return client
 
 
 @pytest.fixture
-def root() -> Client:
-    client = Client()
+def root(worker: Running) -> Client:
+    client = worker.client()
     client.force_login(User.objects.create_superuser("root"))
     return client
 
@@ -104,43 +101,43 @@ def root() -> Client:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_anonymous_visitors_are_sent_to_the_login(page: str, worker: Worker) -> None:
-    answer = Client().get(page)
+def test_anonymous_visitors_are_sent_to_the_login(page: str, worker: Running) -> None:
+    answer = worker.client().get(page)
     assert answer.status_code == 302
     assert answer["Location"].startswith("/admin/login/")
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_staff_without_the_permission_see_nothing(page: str, worker: Worker) -> None:
-    assert staff().get(page).status_code == 403
+def test_staff_without_the_permission_see_nothing(page: str, worker: Running) -> None:
+    assert staff(worker).get(page).status_code == 403
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_staff_with_the_view_permission_see_every_page(page: str, worker: Worker) -> None:
-    assert staff("view_liveconnection").get(page).status_code == 200
+def test_staff_with_the_view_permission_see_every_page(page: str, worker: Running) -> None:
+    assert staff(worker, "view_liveconnection").get(page).status_code == 200
 
 
-def test_users_who_are_not_staff_see_nothing(worker: Worker) -> None:
+def test_users_who_are_not_staff_see_nothing(worker: Running) -> None:
     user = User.objects.create_user("guest")
     user.user_permissions.add(Permission.objects.get(codename="view_liveconnection"))
-    client = Client()
+    client = worker.client()
     client.force_login(user)
     assert client.get(LIST).status_code == 302
 
 
-def test_seeing_is_not_acting(worker: Worker) -> None:
-    client = staff("view_liveconnection")
+def test_seeing_is_not_acting(worker: Running) -> None:
+    client = staff(worker, "view_liveconnection")
     assert b'value="disconnect"' not in client.get(LIST).content
     answer = client.post(LIST, {"action": "reset", "_selected_action": "viewer1"})
     assert answer.status_code == 403
     assert worker.commands == []
 
 
-def test_the_index_leads_to_the_list(root: Client, worker: Worker) -> None:
+def test_the_index_leads_to_the_list(root: Client, worker: Running) -> None:
     assert LIST.encode() in root.get("/admin/").content
 
 
-def test_a_form_from_elsewhere_is_refused(worker: Worker) -> None:
+def test_a_form_from_elsewhere_is_refused(worker: Running) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(User.objects.create_superuser("root"))
     answer = client.post(LIST, {"action": "pause", "_selected_action": "viewer1"})
@@ -155,7 +152,7 @@ def names(content: bytes) -> list[str]:
     return [n for n in ("viewer1", "viewer2") if f'data-id="{n}"'.encode() in content]
 
 
-def test_search_and_filters_narrow_the_list(root: Client, worker: Worker) -> None:
+def test_search_and_filters_narrow_the_list(root: Client, worker: Running) -> None:
     assert names(root.get(LIST).content) == ["viewer1", "viewer2"]
     assert names(root.get(LIST, {"q": "ann"}).content) == ["viewer1"]
     assert names(root.get(LIST, {"session": "other"}).content) == ["viewer2"]
@@ -163,7 +160,7 @@ def test_search_and_filters_narrow_the_list(root: Client, worker: Worker) -> Non
     assert names(root.get(LIST, {"status": "playing", "worker": "1"}).content) != []
 
 
-def test_every_column_sorts(root: Client, worker: Worker) -> None:
+def test_every_column_sorts(root: Client, worker: Running) -> None:
     for figures in ("rates", "totals"):
         content = root.get(LIST, {"figures": figures}).content.decode()
         links = [part.split('"')[0] for part in content.split('href="?')[1:] if "o=" in part]
@@ -177,18 +174,18 @@ def test_every_column_sorts(root: Client, worker: Worker) -> None:
     assert b'aria-sort="descending"' in descending
 
 
-def test_nonsense_in_the_address_is_harmless(root: Client, worker: Worker) -> None:
+def test_nonsense_in_the_address_is_harmless(root: Client, worker: Running) -> None:
     for query in ("o=colour", "p=-3", "p=99999999999", "figures=x", "o=-", "p=²"):
         assert root.get(f"{LIST}?{query}").status_code == 200
 
 
-def test_names_from_clients_are_escaped(root: Client, worker: Worker) -> None:
+def test_names_from_clients_are_escaped(root: Client, worker: Running) -> None:
     worker.open("viewer3", session="demo", user="<script>alert(1)</script>")
     for page in (LIST, f"{LIST}viewer3/change/"):
         assert b"<script>alert" not in root.get(page).content
 
 
-def test_pages_hold_no_inline_script_or_style(root: Client, worker: Worker) -> None:
+def test_pages_hold_no_inline_script_or_style(root: Client, worker: Running) -> None:
     for page in PAGES:
         content = root.get(page).content.decode()
         assert "<script>" not in content
@@ -197,20 +194,20 @@ def test_pages_hold_no_inline_script_or_style(root: Client, worker: Worker) -> N
         assert " onclick=" not in content
 
 
-def test_a_fragment_is_only_what_changes(root: Client, worker: Worker) -> None:
+def test_a_fragment_is_only_what_changes(root: Client, worker: Running) -> None:
     content = root.get(LIST, {"fragment": "1"}).content
     assert names(content) == ["viewer1", "viewer2"]
     assert b"<html" not in content
 
 
-def test_detail_shows_every_callback(root: Client, worker: Worker) -> None:
+def test_detail_shows_every_callback(root: Client, worker: Running) -> None:
     content = root.get(f"{LIST}viewer1/change/").content.decode()
     for text in ("connect", "disconnect", "receive", "writable", "tick", "seek → first frame"):
         assert text in content
     assert "&quot;address&quot;: &quot;10.0.0.1&quot;" in content
 
 
-def test_workers_page_shows_hit_rates_whatever_was_counted(root: Client, worker: Worker) -> None:
+def test_workers_page_shows_hit_rates_whatever_was_counted(root: Client, worker: Running) -> None:
     worker.registry.store_statistics = lambda: {
         "memory": {"hits": 9, "misses": 1, "bytes": 2_500_000},
         "redis": {"available": True, "misses": 3},
@@ -222,7 +219,7 @@ def test_workers_page_shows_hit_rates_whatever_was_counted(root: Client, worker:
     assert "2.5 MB" in content
 
 
-def test_closed_connections_stay_visible(root: Client, worker: Worker) -> None:
+def test_closed_connections_stay_visible(root: Client, worker: Running) -> None:
     worker.close("viewer1", "went away", 4408)
     content = root.get(CLOSED).content.decode()
     assert "went away" in content
@@ -233,12 +230,12 @@ def test_closed_connections_stay_visible(root: Client, worker: Worker) -> None:
     assert "went away" not in root.get(CLOSED, {"q": "nobody"}).content.decode()
 
 
-def test_an_unknown_connection_is_not_found(root: Client, worker: Worker) -> None:
+def test_an_unknown_connection_is_not_found(root: Client, worker: Running) -> None:
     assert root.get(f"{LIST}nobody/change/").status_code == 404
 
 
 def test_a_board_that_is_gone_is_said(
-    root: Client, worker: Worker, monkeypatch: pytest.MonkeyPatch
+    root: Client, worker: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(**_: bool) -> None:
         raise BoardError("Redis at unix:///x: gone")
@@ -247,21 +244,21 @@ def test_a_board_that_is_gone_is_said(
     monkeypatch.setattr(worker.board, "closed", lost)
     for page in PAGES:
         assert "Redis at unix:///x: gone" in root.get(page).content.decode()
-    assert Client().get("/metrics").status_code == 503
+    assert worker.client().get("/metrics").status_code == 503
 
 
 # -- actions ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("action", ["pause", "keyframe"])
-def test_actions_reach_each_selected_connection(action: str, root: Client, worker: Worker) -> None:
+def test_actions_reach_each_selected_connection(action: str, root: Client, worker: Running) -> None:
     chosen = {"action": action, "_selected_action": ["viewer1", "viewer2"]}
     answer = root.post(LIST, chosen, follow=True)
     assert worker.commands == [(action, {}), (action, {})]
     assert "2 connections" in answer.content.decode()
 
 
-def test_reset_begins_anew(root: Client, worker: Worker) -> None:
+def test_reset_begins_anew(root: Client, worker: Running) -> None:
     statistics = worker.registry.get("viewer1")
     assert statistics is not None
     statistics.frames_out = 99
@@ -269,7 +266,7 @@ def test_reset_begins_anew(root: Client, worker: Worker) -> None:
     assert statistics.frames_out == 0
 
 
-def test_disconnect_asks_for_code_and_reason_first(root: Client, worker: Worker) -> None:
+def test_disconnect_asks_for_code_and_reason_first(root: Client, worker: Running) -> None:
     chosen = {"action": "disconnect", "_selected_action": "viewer1"}
     asked = root.post(LIST, chosen)
     assert b'name="code"' in asked.content
@@ -281,19 +278,19 @@ def test_disconnect_asks_for_code_and_reason_first(root: Client, worker: Worker)
     assert worker.commands == [("disconnect", {"code": 4429, "reason": "too much"})]
 
 
-def test_export_is_json_of_the_selected(root: Client, worker: Worker) -> None:
+def test_export_is_json_of_the_selected(root: Client, worker: Running) -> None:
     answer = root.post(LIST, {"action": "export", "_selected_action": ["viewer1", "nobody"]})
     viewer, nobody = json.loads(answer.content)
     assert viewer["about"]["user"] == "ann"
     assert "not open" in nobody["error"]
 
 
-def test_an_action_on_one_that_has_gone_says_so(root: Client, worker: Worker) -> None:
+def test_an_action_on_one_that_has_gone_says_so(root: Client, worker: Running) -> None:
     answer = root.post(LIST, {"action": "pause", "_selected_action": "nobody"}, follow=True)
     assert "nobody is not open" in answer.content.decode()
 
 
-def test_no_action_and_no_selection_are_pointed_out(root: Client, worker: Worker) -> None:
+def test_no_action_and_no_selection_are_pointed_out(root: Client, worker: Running) -> None:
     answer = root.post(LIST, {"action": "", "_selected_action": "viewer1"}, follow=True)
     assert "No action selected" in answer.content.decode()
     answer = root.post(LIST, {"action": "pause"}, follow=True)
@@ -303,17 +300,17 @@ def test_no_action_and_no_selection_are_pointed_out(root: Client, worker: Worker
 # -- elsewhere ----------------------------------------------------------------------------------
 
 
-def test_rest_is_for_staff(worker: Worker) -> None:
+def test_rest_is_for_staff(worker: Running) -> None:
     for path in ("", "/report", "/viewer1"):
-        assert Client().get(f"/api/connections{path}").status_code == 401
+        assert worker.client().get(f"/api/connections{path}").status_code == 401
     user = User.objects.create_user("guest")
-    client = Client()
+    client = worker.client()
     client.force_login(user)
     assert client.get("/api/connections").status_code == 403
     assert client.post("/api/connections/viewer1/reset").status_code == 403
 
 
-def test_rest_lists_and_reports(root: Client, worker: Worker) -> None:
+def test_rest_lists_and_reports(root: Client, worker: Running) -> None:
     page = root.get("/api/connections", {"session": "demo"}).json()
     assert [row["connection"] for row in page["connections"]] == ["viewer1"]
     assert (page["found"], page["total"]) == (1, 2)
@@ -324,8 +321,8 @@ def test_rest_lists_and_reports(root: Client, worker: Worker) -> None:
     assert root.get("/api/connections", {"sort": "colour"}).status_code == 422
 
 
-def test_metrics_have_one_series_a_worker(worker: Worker) -> None:
-    text = Client().get("/metrics").content.decode()
+def test_metrics_have_one_series_a_worker(worker: Running) -> None:
+    text = worker.client().get("/metrics").content.decode()
     assert 'replay_connections{worker="1"} 2.0' in text
     assert "viewer1" not in text
     assert "# TYPE replay_callback_seconds histogram" in text

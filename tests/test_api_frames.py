@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import msgpack
 import pytest
-from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
 
@@ -14,21 +13,11 @@ from sessions_app.models import Session
 from sessions_app.recording import decode_segment
 from sessions_app.recording.file import Recording
 from streaming.api.byte_ranges import Unsatisfiable, requested_range
-from streaming.store import catalogue
-from streaming.store.frame_store import close_frame_store
+from streaming.worker import Worker
 
 from .small_race import CODES, FRAMES, store_small_race
 
 IMMUTABLE = "public, max-age=31536000, immutable"
-
-
-@pytest.fixture(autouse=True)
-def fresh_process() -> Iterator[None]:
-    """What a process remembers between requests must not pass from test to test."""
-    catalogue.forget("small")
-    yield
-    async_to_sync(close_frame_store)()
-    catalogue.forget("small")
 
 
 @pytest.fixture
@@ -110,9 +99,11 @@ class TestFrames:
         response = client.get("/api/sessions/small/frames", headers={"Accept": "image/png"})
         assert response.status_code == 406
 
-    def test_unchanged_is_304_and_nothing_is_opened(self, client: Client, race: Session) -> None:
+    def test_unchanged_is_304_and_nothing_is_opened(
+        self, client: Client, worker: Worker, race: Session
+    ) -> None:
         first = client.get("/api/sessions/small/frames?to=5")
-        async_to_sync(close_frame_store)()
+        worker.frames.files.close()
         race.recording_path.unlink()
         again = client.get(
             "/api/sessions/small/frames?to=5", headers={"If-None-Match": first["ETag"]}

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import schemathesis
-from asgiref.sync import async_to_sync
 from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
 from django.test import Client
@@ -25,8 +24,7 @@ from schemathesis.specs.openapi.checks import (
 
 from replayproject.api import api
 from sessions_app.models import Session
-from streaming.store import catalogue
-from streaming.store.frame_store import close_frame_store
+from streaming.worker import WORKER, Worker
 
 from .small_race import store_small_race
 
@@ -83,7 +81,20 @@ def test_page_needs_no_other_host_and_no_inline_script(client: Client) -> None:
         assert 'src="/static/' in attributes or 'type="application/json"' in attributes
 
 
-schema = schemathesis.openapi.from_wsgi("/api/openapi.json", get_wsgi_application())
+class Service:
+    """The service as a WSGI application, answered by a worker of the test's own."""
+
+    def __init__(self) -> None:
+        self.worker: Worker | None = None
+        self._application = get_wsgi_application()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        environ[WORKER] = self.worker
+        return self._application(environ, start_response)
+
+
+service = Service()
+schema = schemathesis.openapi.from_wsgi("/api/openapi.json", service)
 UNPACKED = {"Accept-Encoding": "identity"}
 """The in-process client does not unpack what it is sent."""
 CHECKS = [
@@ -95,11 +106,15 @@ CHECKS = [
 
 
 @pytest.fixture
-def known(db: None) -> Iterator[Session]:
-    catalogue.forget("small")
-    yield store_small_race()
-    async_to_sync(close_frame_store)()
-    catalogue.forget("small")
+def known(db: None) -> Session:
+    return store_small_race()
+
+
+@pytest.fixture(autouse=True)
+def answering(worker: Worker) -> Iterator[None]:
+    service.worker = worker
+    yield
+    service.worker = None
 
 
 OPERATIONS = [found.ok() for found in schema.get_all_operations()]

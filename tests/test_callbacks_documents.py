@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 from streaming.monitoring.board import MemoryBoard
-from streaming.monitoring.metrics import WorkersCollector
 from streaming.monitoring.reader import Snapshot
 from streaming.monitoring.registry import Registry
 from streaming.statistics.diagnosis import RULES
+from streaming.views.metrics import WorkersCollector
 
 DOCS = Path(__file__).parent.parent / "docs"
 

@@ -17,6 +17,7 @@ from streaming.monitoring.event_loop import LoopMonitor
 from streaming.monitoring.reader import NoSuchConnection, Reader, Selection, select
 from streaming.monitoring.registry import Registry
 from streaming.monitoring.rows import COLUMNS, introduce, summarise
+from streaming.redis.clients import RedisClients
 from streaming.statistics.connection import SECOND, ConnectionStatistics
 from streaming.statistics.report import log_lines
 
@@ -387,13 +388,16 @@ def block_until(done: Any) -> None:
 
 
 @pytest.fixture
-async def shared(valkey: str, clock: Clock) -> AsyncIterator[tuple[list[Published], Reader]]:
+async def shared(
+    valkey: str, redis_clients: RedisClients, clock: Clock
+) -> AsyncIterator[tuple[list[Published], Reader]]:
     with redis.Redis.from_url(valkey) as client:
         client.flushall()  # workers of other tests may not have expired yet
     workers = [
-        Published(name, RedisBoard(valkey), clock=clock, wall=clock.wall) for name in ("w1", "w2")
+        Published(name, RedisBoard(redis_clients), clock=clock, wall=clock.wall)
+        for name in ("w1", "w2")
     ]
-    yield workers, Reader(RedisReader(valkey), wall=clock.wall)
+    yield workers, Reader(RedisReader(redis_clients), wall=clock.wall)
     for worker in workers:
         await worker.stop()
 
@@ -469,13 +473,13 @@ def _until_answered(reader: Reader, connection: str) -> dict[str, Any]:
 
 
 async def test_redis_that_is_gone_is_an_error_for_readers_only(clock: Clock) -> None:
-    url = "unix:///nonexistent/redis.sock"
-    worker = Published("w1", RedisBoard(url), clock=clock, wall=clock.wall)
+    redis = RedisClients("unix:///nonexistent/redis.sock")
+    worker = Published("w1", RedisBoard(redis), clock=clock, wall=clock.wall)
     worker.open("a")
     with pytest.raises(BoardError, match="nonexistent"):
         await worker.publish()
     with pytest.raises(BoardError, match="nonexistent"):
-        Reader(RedisReader(url)).snapshot()
+        Reader(RedisReader(redis)).snapshot()
 
 
 # -- selecting ----------------------------------------------------------------------------------

@@ -9,17 +9,12 @@ from typing import Any
 import pytest
 
 from streaming.connections.dialects.replay import ReplayConnection
-from streaming.monitoring.board import MemoryBoard
-from streaming.monitoring.registry import Registry
 from streaming.playback.command_parser import parse_command
 from streaming.playback.commands import Command
 from streaming.playback.playhead import Playhead
 from streaming.playback.protocol import Encoding
 from streaming.playback.viewer import Viewer
-
-
-async def nothing_comes() -> dict[str, Any]:
-    return {"type": "websocket.disconnect", "code": 1000}
+from streaming.worker import Worker
 
 
 async def nobody_hears(_message: dict[str, Any]) -> None:
@@ -27,10 +22,9 @@ async def nobody_hears(_message: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-async def connection(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ReplayConnection]:
-    registry = Registry("w1", MemoryBoard())
-    monkeypatch.setattr("streaming.connections.lifecycle.get_registry", lambda: registry)
-    opened = ReplayConnection({}, nothing_comes, nobody_hears, "demo")
+async def connection() -> AsyncIterator[ReplayConnection]:
+    worker = Worker()
+    opened = ReplayConnection(worker, {}, nobody_hears, "demo")
     opened.pump.viewer = Viewer(
         frame_count=1_000,
         frame_rate=25.0,
@@ -41,7 +35,8 @@ async def connection(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ReplayCon
         window=8,
     )
     yield opened
-    await registry.stop()
+    await worker.registry.stop()
+    await worker.close()
 
 
 def command(action: str) -> Command:
@@ -51,17 +46,17 @@ def command(action: str) -> Command:
 async def test_a_command_sets_the_status_at_once(connection: ReplayConnection) -> None:
     viewer = connection.viewer
     assert viewer is not None
-    connection.carry_out_held(viewer)
+    connection.apply_held(viewer)
     assert connection.statistics.status == "paused"
     for action, status in (("play", "playing"), ("pause", "paused"), ("play", "playing")):
-        connection.carry_out(viewer, command(action))
+        connection.apply(viewer, command(action))
         assert connection.statistics.status == status
 
 
 async def test_an_operators_pause_sets_the_status_at_once(connection: ReplayConnection) -> None:
     viewer = connection.viewer
     assert viewer is not None
-    connection.carry_out(viewer, command("play"))
+    connection.apply(viewer, command("play"))
     assert connection.statistics.on_command is not None
     connection.statistics.on_command("pause")
     assert connection.statistics.status == "paused"
@@ -70,7 +65,7 @@ async def test_an_operators_pause_sets_the_status_at_once(connection: ReplayConn
 async def test_a_rooms_pause_sets_the_status_at_once(connection: ReplayConnection) -> None:
     viewer = connection.viewer
     assert viewer is not None
-    connection.carry_out(viewer, command("play"))
+    connection.apply(viewer, command("play"))
     viewer.room = "friends"
     now = time.monotonic()
     connection.follow_room("friends", Playhead(10.0, 1.0, False), now, sought=False)

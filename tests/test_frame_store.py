@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import ClassVar
 
 import msgpack
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from sessions_app.importers.result import ImportResult
 from sessions_app.recording import Columns, CorruptRecording, InvalidColumns, decode_segment
 from streaming.store.byte_cache import ENTRY_BYTES, ByteCache
-from streaming.store.catalogue import SessionInfo
+from streaming.store.catalogue import Catalogue, SessionInfo
 from streaming.store.frame_store import FrameStore, SegmentKey
 from streaming.store.open_recordings import OpenRecordings, StaleVersion
 from streaming.store.subset import subset_key, subset_schema
@@ -258,24 +259,26 @@ async def test_files_are_few_and_close_when_no_one_reads_them(tmp_path: Path) ->
     ],
 )
 async def test_a_file_that_is_gone_or_another_was_taken_the_place_of_or_is_wrong(
-    store: FrameStore,
     info: SessionInfo,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     there: bool,
     now: str | None,
     error: type[Exception],
 ) -> None:
     path = record(tmp_path, small_play()).path if there else tmp_path / "gone.mcap"
     wanted = dataclasses.replace(info, path=path, version="same")
-    forgotten: list[str] = []
 
-    async def find(slug: str) -> SessionInfo | None:
-        assert forgotten.pop() == slug == wanted.slug, "the database is asked, not what is known"
-        return None if now is None else dataclasses.replace(wanted, version=now)
+    class Asked(Catalogue):
+        forgotten: ClassVar[list[str]] = []
 
-    monkeypatch.setattr("streaming.store.catalogue.forget", forgotten.append)
-    monkeypatch.setattr("streaming.store.catalogue.find", find)
+        def forget(self, slug: str) -> None:
+            self.forgotten.append(slug)
+
+        async def find(self, slug: str) -> SessionInfo | None:
+            assert self.forgotten.pop() == slug == wanted.slug, "the database is asked anew"
+            return None if now is None else dataclasses.replace(wanted, version=now)
+
+    store = FrameStore(memory_bytes=MEMORY, catalogue=Asked())
     with pytest.raises(error):
         await store.schema(wanted)
     with pytest.raises(error):

@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from replayproject.backing import find_server, start_server
+from streaming.redis.clients import RedisClients
 from streaming.store.catalogue import SessionInfo
 from streaming.store.frame_store import FrameStore, SegmentKey
 from streaming.store.shared_cache import MAX_RETRY_SECONDS, SharedCache
@@ -56,7 +57,9 @@ async def store(proxy: Proxy, tmp_path: Path) -> AsyncIterator[FrameStore]:
     store = FrameStore(memory_bytes=MEMORY)
     url = f"unix://{tmp_path}/redis.sock"
     clock = Clock()
-    store.shared = SharedCache(url, prefix=f"{tmp_path.name}:", clock=clock, patience=20.0)
+    store.shared = SharedCache(
+        RedisClients(url, answer_seconds=30), prefix=f"{tmp_path.name}:", clock=clock, patience=20.0
+    )
     store.clock = clock  # type: ignore[attr-defined]
     yield store
     await store.close()
@@ -80,7 +83,9 @@ async def test_what_one_worker_made_another_finds(
 ) -> None:
     stores = [FrameStore(memory_bytes=MEMORY) for _ in range(2)]
     for store in stores:
-        store.shared = SharedCache(valkey, prefix=f"{tmp_path.name}:", patience=20.0)
+        store.shared = SharedCache(
+            RedisClients(valkey, answer_seconds=30), prefix=f"{tmp_path.name}:", patience=20.0
+        )
     assert await play(stores[0], info, range(10)) == expected
     await offered(stores[0])
     assert await play(stores[1], info, range(10)) == expected
@@ -174,7 +179,9 @@ async def test_redis_full(info: SessionInfo, expected: list[bytes], tmp_path: Pa
     with start_server(binary, *full) as backing:
         store = FrameStore(memory_bytes=MEMORY)
         clock = Clock()
-        store.shared = SharedCache(backing.url, clock=clock, patience=20.0)
+        store.shared = SharedCache(
+            RedisClients(backing.url, answer_seconds=30), clock=clock, patience=20.0
+        )
         assert await play(store, info, range(1)) == expected[:1]
         await offered(store)
         fill(backing.url)
@@ -185,7 +192,7 @@ async def test_redis_full(info: SessionInfo, expected: list[bytes], tmp_path: Pa
         assert stats["available"]
         # What is there can still be read.
         other = FrameStore(memory_bytes=MEMORY)
-        other.shared = SharedCache(backing.url, patience=20.0)
+        other.shared = SharedCache(RedisClients(backing.url, answer_seconds=30), patience=20.0)
         assert await play(other, info, range(1)) == expected[:1]
         assert other.counts["built"] == 0
         with redis.Redis.from_url(backing.url) as client:
@@ -202,7 +209,9 @@ async def test_redis_full(info: SessionInfo, expected: list[bytes], tmp_path: Pa
 async def test_a_maker_that_fails_gives_the_right_back(
     info: SessionInfo, valkey: str, tmp_path: Path
 ) -> None:
-    shared = SharedCache(valkey, prefix=f"{tmp_path.name}:", patience=20.0)
+    shared = SharedCache(
+        RedisClients(valkey, answer_seconds=30), prefix=f"{tmp_path.name}:", patience=20.0
+    )
     first = await shared.claim("piece")
     assert first.value is None
     shared.release(first)
@@ -215,7 +224,7 @@ async def test_a_maker_that_fails_gives_the_right_back(
     while shared._pending:
         await asyncio.wait(set(shared._pending))
     assert (await shared.claim("piece")).value == b"made"
-    await shared.close()
+    shared.close()
 
 
 def test_four_workers_and_two_hundred_viewers_make_each_piece_once(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from streaming.connections import outgoing
-from streaming.connections.outgoing import Outgoing, TookNothing
+from streaming.connections.outgoing import Outgoing, SendTimeout
 from streaming.playback.protocol import CloseCode
 
 
@@ -66,7 +66,7 @@ async def test_nothing_is_said_to_a_client_that_has_gone() -> None:
 
 async def test_a_message_waits_as_long_as_data_may() -> None:
     socket = Socket("websocket.close")
-    with pytest.raises(TookNothing):
+    with pytest.raises(SendTimeout):
         await Outgoing(socket.send, 0.01)({"type": "websocket.send", "text": "one"})
 
 

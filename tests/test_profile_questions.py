@@ -72,14 +72,14 @@ def test_commands_show_a_workers_connections(
     import json
 
     from streaming.monitoring.board import RedisBoard
-    from streaming.monitoring.reader import get_reader
     from streaming.monitoring.registry import Registry
+    from streaming.redis.clients import RedisClients
 
     settings.REDIS_URL = valkey  # type: ignore[attr-defined]
-    get_reader.cache_clear()
 
     async def profile() -> str:
-        registry = Registry("host:1", RedisBoard(valkey))
+        redis = RedisClients(valkey)
+        registry = Registry("host:1", RedisBoard(redis))
         registry.open("viewer1", session="demo").status = "playing"
         await registry.publish()
         try:
@@ -89,12 +89,10 @@ def test_commands_show_a_workers_connections(
             )
         finally:
             await registry.stop()
+            await redis.close()
         return capsys.readouterr().out
 
-    try:
-        printed = asyncio.run(profile())
-    finally:
-        get_reader.cache_clear()
+    printed = asyncio.run(profile())
     table, _, rest = printed.partition("{")
     assert "viewer1" in table or "1 of 1 connections" in table
     found = json.loads("{" + rest)

@@ -74,7 +74,7 @@ class Socket:
 async def pumping(store: Store, **options: Any) -> AsyncIterator[tuple[Pump, Viewer, Socket]]:
     socket = Socket()
     statistics = ConnectionStatistics("test", now_ns=time.monotonic_ns())
-    wheel = TimerWheel(asyncio.get_running_loop())
+    wheel = TimerWheel()
     pump = Pump(socket.send, store, statistics, wheel)  # type: ignore[arg-type]
     pump.info = SimpleNamespace(version="v")  # type: ignore[assignment]
     viewer = Viewer(
@@ -91,7 +91,7 @@ async def pumping(store: Store, **options: Any) -> AsyncIterator[tuple[Pump, Vie
 
     async def run_and_close() -> None:
         await pump.run()
-        await Outgoing(socket.send, 60.0).close(pump.closing or 0, pump.last_words())
+        await Outgoing(socket.send, 60.0).close(pump.closing or 0, pump.drain_outbox())
 
     task = asyncio.create_task(run_and_close())
     try:
@@ -116,10 +116,10 @@ async def test_it_works() -> None:
     assert socket.sent[-1] == 1000
 
 
-async def test_what_was_said_before_the_end_is_told_before_the_farewell() -> None:
+async def test_what_was_enqueued_before_the_end_is_sent_before_bye() -> None:
     async with pumping(Store()) as (pump, _, socket):
         pump.close(CloseCode.RESTARTING, bye("restarting", 0.5))
-        pump.say({"type": "notice"})
+        pump.enqueue({"type": "notice"})
         pump.close(CloseCode.DONE, bye("too late"))
     assert socket.sent == [
         {"type": "notice"},
@@ -146,7 +146,7 @@ async def test_a_seek_does_not_wait_for_a_slow_read() -> None:
 async def test_control_messages_pass_a_slow_read() -> None:
     store = Store()
     async with pumping(store) as (pump, _, socket):
-        pump.say({"type": "pong"})
+        pump.enqueue({"type": "pong"})
         await socket.until(lambda m: m == {"type": "pong"})
 
 
@@ -189,7 +189,7 @@ async def test_a_client_that_reads_nothing_does_not_hoard_answers() -> None:
     store.cached = True
     async with pumping(store) as (pump, _, socket):
         for i in range(1001):
-            pump.say({"type": "pong", "t": i})
+            pump.enqueue({"type": "pong", "t": i})
         assert pump.closing is CloseCode.SLOW
         await socket.until(lambda m: m == CloseCode.SLOW)
 
@@ -206,7 +206,7 @@ class Sleeper:
 
 
 async def test_thousands_of_wake_ups_are_a_few_turns() -> None:
-    wheel = TimerWheel(asyncio.get_running_loop())
+    wheel = TimerWheel()
     sleepers = [Sleeper() for _ in range(2000)]
     at = time.monotonic() + 0.05
     for i, sleeper in enumerate(sleepers):
@@ -219,7 +219,7 @@ async def test_thousands_of_wake_ups_are_a_few_turns() -> None:
 
 
 async def test_the_patient_share_their_wake_ups() -> None:
-    wheel = TimerWheel(asyncio.get_running_loop())
+    wheel = TimerWheel()
     sleepers = [Sleeper() for _ in range(60)]
     now = time.monotonic()
     wanted = [now + 0.05 + i * 0.004 for i in range(len(sleepers))]
@@ -232,7 +232,7 @@ async def test_the_patient_share_their_wake_ups() -> None:
 
 
 async def test_the_patient_do_not_all_wake_at_once() -> None:
-    wheel = TimerWheel(asyncio.get_running_loop())
+    wheel = TimerWheel()
     at = time.monotonic() + 60
     sleepers = [Sleeper() for _ in range(2000)]
     for sleeper in sleepers:
@@ -247,7 +247,7 @@ async def test_the_patient_do_not_all_wake_at_once() -> None:
 
 
 async def test_the_impatient_wake_when_they_want_to() -> None:
-    wheel = TimerWheel(asyncio.get_running_loop())
+    wheel = TimerWheel()
     sleeper, at = Sleeper(), time.monotonic() + 60
     wheel.schedule(sleeper, at, slack=0.1)
     assert sleeper.slot == math.ceil(at / SLOT)
@@ -255,7 +255,7 @@ async def test_the_impatient_wake_when_they_want_to() -> None:
 
 
 async def test_a_later_time_replaces_an_earlier_one() -> None:
-    wheel = TimerWheel(asyncio.get_running_loop())
+    wheel = TimerWheel()
     moved, cancelled, other = Sleeper(), Sleeper(), Sleeper()
     now = time.monotonic()
     wheel.schedule(moved, now + 0.01)

@@ -10,6 +10,7 @@ import pytest
 from streaming.connections import resume
 from streaming.connections.resume import ResumeError, ResumeMemory, issue_token, read_token
 from streaming.playback.playhead import Playhead
+from streaming.redis.clients import RedisClients
 
 PLAYING = Playhead(100.0, 2.0, True, 3)
 TOGETHER = PLAYING._replace(room="r" * 64)
@@ -20,12 +21,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    # A busy machine must not look like a lost Redis here: what is kept is what is tested.
-    monkeypatch.setattr(resume, "REDIS_TIMEOUT", 60)
 
 
 def test_a_token_carries_its_playhead() -> None:
@@ -46,9 +41,9 @@ def test_a_token_is_for_its_session() -> None:
         read_token(issue_token("abc", "race", PLAYING), "other")
 
 
-async def test_another_worker_finds_where_a_connection_ended(valkey: str) -> None:
+async def test_another_worker_finds_where_a_connection_ended(redis_clients: RedisClients) -> None:
     clock = Clock()
-    one, two = ResumeMemory(valkey, clock), ResumeMemory(valkey, clock)
+    one, two = ResumeMemory(redis_clients, clock), ResumeMemory(redis_clients, clock)
     one.changed("ended", Playhead(5.0, 1.0, True))
     await one.ended("ended", TOGETHER)
     clock.now += 60
@@ -57,9 +52,11 @@ async def test_another_worker_finds_where_a_connection_ended(valkey: str) -> Non
     await two.close()
 
 
-async def test_a_killed_workers_viewers_are_where_they_would_have_played_to(valkey: str) -> None:
+async def test_a_killed_workers_viewers_are_where_they_would_have_played_to(
+    redis_clients: RedisClients,
+) -> None:
     clock = Clock()
-    one, two = ResumeMemory(valkey, clock), ResumeMemory(valkey, clock)
+    one, two = ResumeMemory(redis_clients, clock), ResumeMemory(redis_clients, clock)
     one.changed("killed", PLAYING)
     await one.send()
     clock.now += 10
@@ -68,8 +65,10 @@ async def test_a_killed_workers_viewers_are_where_they_would_have_played_to(valk
     await two.close()
 
 
-async def test_a_worker_knows_its_own_viewers_better_than_redis_does(valkey: str) -> None:
-    memory = ResumeMemory(valkey, Clock())
+async def test_a_worker_knows_its_own_viewers_better_than_redis_does(
+    redis_clients: RedisClients,
+) -> None:
+    memory = ResumeMemory(redis_clients, Clock())
     memory.changed("own", PLAYING)
     await memory.send()
     memory.changed("own", TOGETHER)
@@ -77,9 +76,11 @@ async def test_a_worker_knows_its_own_viewers_better_than_redis_does(valkey: str
     await memory.close()
 
 
-async def test_the_end_is_shared_after_what_is_being_shared_already(valkey: str) -> None:
+async def test_the_end_is_shared_after_what_is_being_shared_already(
+    redis_clients: RedisClients,
+) -> None:
     clock = Clock()
-    one, two = ResumeMemory(valkey, clock), ResumeMemory(valkey, clock)
+    one, two = ResumeMemory(redis_clients, clock), ResumeMemory(redis_clients, clock)
     one.changed("late", PLAYING)
     earlier = asyncio.create_task(one.send())
     await asyncio.sleep(0)
@@ -91,11 +92,11 @@ async def test_the_end_is_shared_after_what_is_being_shared_already(valkey: str)
 
 
 async def test_what_changes_while_others_are_being_shared_is_shared_too(
-    valkey: str, monkeypatch: pytest.MonkeyPatch
+    redis_clients: RedisClients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resume, "SEND_EVERY", 0.0)
     clock = Clock()
-    one, two = ResumeMemory(valkey, clock), ResumeMemory(valkey, clock)
+    one, two = ResumeMemory(redis_clients, clock), ResumeMemory(redis_clients, clock)
     one.changed("moving", PLAYING)
     while one._unsent:  # noqa: ASYNC110 - nobody tells when it has been taken up
         await asyncio.sleep(0)
@@ -107,10 +108,10 @@ async def test_what_changes_while_others_are_being_shared_is_shared_too(
 
 
 async def test_who_ends_together_is_shared_together(
-    valkey: str, monkeypatch: pytest.MonkeyPatch
+    redis_clients: RedisClients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thousand ends one after another would keep the last connection for a thousand turns."""
-    memory, other = ResumeMemory(valkey, Clock()), ResumeMemory(valkey, Clock())
+    memory, other = ResumeMemory(redis_clients, Clock()), ResumeMemory(redis_clients, Clock())
     batches = 0
     send_batch = memory._send_batch
 
@@ -129,7 +130,7 @@ async def test_who_ends_together_is_shared_together(
 
 async def test_one_worker_alone_remembers_for_an_hour() -> None:
     clock = Clock()
-    memory = ResumeMemory("", clock)
+    memory = ResumeMemory(None, clock)
     await memory.ended("here", PLAYING)
     assert await memory.get("here", 25.0) == PLAYING
     assert await memory.get("unknown", 25.0) is None
@@ -138,7 +139,7 @@ async def test_one_worker_alone_remembers_for_an_hour() -> None:
 
 
 async def test_without_redis_for_a_moment_this_worker_remembers() -> None:
-    memory = ResumeMemory("redis://127.0.0.1:1", Clock())
+    memory = ResumeMemory(RedisClients("redis://127.0.0.1:1"), Clock())
     await memory.ended("here", PLAYING)
     assert await memory.get("here", 25.0) == PLAYING
     await memory.close()

@@ -235,7 +235,7 @@ async def test_who_is_logged_in_but_may_not_watch_is_told_so(
         bye = await wire.until_type("bye")
         assert "staff" in bye["reason"]
         assert "retry_after" not in bye
-        assert await wire.close_code() == CloseCode.NOT_YOURS
+        assert await wire.close_code() == CloseCode.FORBIDDEN
     async with open_wire(address(server), additional_headers=cookie) as wire:
         assert (await wire.ask("hello"))["type"] == "welcome"
 
@@ -272,5 +272,5 @@ async def test_an_operator_can_end_a_connection_with_a_code_and_a_reason(
             json={"code": 4403, "reason": "not during the race"},
         )
         assert answer.status_code < 300
-        assert await answering == CloseCode.NOT_YOURS
+        assert await answering == CloseCode.FORBIDDEN
         assert wire.said[-1] == {"type": "bye", "reason": "not during the race"}

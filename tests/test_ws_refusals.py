@@ -26,10 +26,10 @@ RACE = f"/ws/sessions/{RACE_SLUG}/"
         ("/ws/sessions/no-such-session/", {}, CloseCode.NO_SUCH_SESSION),
         ("/ws/replay/no-such-session", {"subprotocol": None}, CloseCode.NO_SUCH_SESSION),
         ("/ws/sessions/%00%ff/", {}, CloseCode.NO_SUCH_SESSION),
-        (f"/ws/sessions/{STAFF_SLUG}/", {}, CloseCode.LOG_IN),
+        (f"/ws/sessions/{STAFF_SLUG}/", {}, CloseCode.UNAUTHENTICATED),
         (RACE, {"subprotocol": "replay.v9"}, CloseCode.NOT_THIS_PROTOCOL),
-        (RACE, {"origin": "https://evil.example"}, CloseCode.NOT_YOURS),
-        (RACE, {"origin": "null"}, CloseCode.NOT_YOURS),
+        (RACE, {"origin": "https://evil.example"}, CloseCode.FORBIDDEN),
+        (RACE, {"origin": "null"}, CloseCode.FORBIDDEN),
     ],
 )
 async def test_a_refusal_has_its_code(

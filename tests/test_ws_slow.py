@@ -1,4 +1,4 @@
-"""Close code 4408 on both servers: who lets frames wait for too long is sent away, and only who."""
+"""Close code 4408: who lets frames wait for too long is sent away, and only who."""
 
 from __future__ import annotations
 
@@ -15,26 +15,24 @@ import pytest
 
 from streaming.playback.protocol import CloseCode
 
-from .conftest import SERVE, RunningServer, start_serving
+from .conftest import RunningServer, start_serving
 from .deaf_client import RECEIVE_BUFFER, DeafClient
 from .samples import ADMIN, PASSWORD, RACE_SLUG
 from .websocket_client import Wire, open_wire
 
 PATH = f"/ws/sessions/{RACE_SLUG}/"
-PROGRAMS = {"daphne": SERVE, "uvicorn": ("-m", "tests.uvicorn_app")}
 CLOSED = "/admin/streaming/liveconnection/closed/"
 
 
-@pytest.fixture(scope="module", params=list(PROGRAMS))
+@pytest.fixture(scope="module")
 def impatient(
-    request: pytest.FixtureRequest, sample_data: Path, tmp_path_factory: pytest.TempPathFactory
+    sample_data: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningServer]:
     """A server that waits two seconds for an acknowledgement."""
-    folder = tmp_path_factory.mktemp(request.param) / "data"
+    folder = tmp_path_factory.mktemp("impatient") / "data"
     shutil.copytree(sample_data, folder)
     running = start_serving(
         folder,
-        program=PROGRAMS[request.param],
         ACK_TIMEOUT="2",
         API_TOKENS="test-token",
         MESSAGES_PER_SECOND="100000",

@@ -18,8 +18,6 @@ from typing import Any
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "replayproject.settings")
 
 from replayproject.asgi import application as service  # sets Django up
-from streaming.connections.drain import drain
-from streaming.monitoring.registry import get_registry
 from streaming.server.daphne import run_server
 
 BLOCK_S = 0.3
@@ -36,7 +34,7 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     path = scope.get("path", "")
     if path == "/trouble/block":
         # On a busy machine it may have stood still before, and for longer.
-        monitor = get_registry().monitor
+        monitor = service.worker.registry.monitor
         longest = monitor and monitor.longest
         block(max(BLOCK_S, 1.5 * longest.duration_ms / 1000 if longest else 0.0))
         await answer(send)
@@ -89,15 +87,14 @@ async def answer(send: Any) -> None:
 
 
 def listening(port: int) -> None:
-    asyncio.get_event_loop().call_soon(get_registry().start)
+    asyncio.get_event_loop().call_soon(service.worker.start)
     print(f"listening http://127.0.0.1:{port}", flush=True)
 
 
 async def end() -> None:
     for task in _background:
         task.cancel()
-    await drain()
-    await get_registry().stop()
+    await service.worker.drain()
 
 
 if __name__ == "__main__":

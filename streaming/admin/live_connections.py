@@ -16,9 +16,10 @@ from django.urls import URLPattern, path, reverse
 
 from ..models import LiveConnection
 from ..monitoring.board import BoardError
-from ..monitoring.reader import FILTERS, NoSuchConnection, Page, Selection, get_reader
+from ..monitoring.reader import FILTERS, NoSuchConnection, Page, Selection
 from ..playback.protocol import CloseCode
 from ..statistics.diagnosis import Verdict
+from ..worker import worker_of
 from .live_list import FIGURES, Cell, Column, cells, columns
 from .live_reports import clock, closed_row, report_context, searched_text, worker_context
 
@@ -91,7 +92,7 @@ class LiveConnectionAdmin(admin.ModelAdmin):
         selection = _selection(request.GET, shown)
         page, problem = Page([], 0, 0, 1, 1, {}), ""
         try:
-            page = get_reader().page(selection)
+            page = worker_of(request).reader.page(selection)
         except BoardError as error:
             problem = str(error)
         context = {
@@ -117,7 +118,7 @@ class LiveConnectionAdmin(admin.ModelAdmin):
         """One open connection; one that has closed meanwhile is shown as it ended."""
         self._require(request, "view")
         try:
-            report = get_reader().report(object_id)
+            report = worker_of(request).reader.report(object_id)
         except NoSuchConnection:
             return self.closed_report_view(request, object_id)
         except BoardError as error:
@@ -136,7 +137,7 @@ class LiveConnectionAdmin(admin.ModelAdmin):
         self._require(request, "view")
         reports, problem = [], ""
         try:
-            reports = get_reader().closed()
+            reports = worker_of(request).reader.closed()
         except BoardError as error:
             problem = str(error)
         words = request.GET.get("q", "").lower().split()
@@ -160,7 +161,7 @@ class LiveConnectionAdmin(admin.ModelAdmin):
         """The final statistics of a closed connection."""
         self._require(request, "view")
         try:
-            reports = get_reader().closed()
+            reports = worker_of(request).reader.closed()
         except BoardError as error:
             context = {"title": f"Connection {object_id}", **_liveness([], str(error))}
             return self._render(request, "report", context)
@@ -181,7 +182,7 @@ class LiveConnectionAdmin(admin.ModelAdmin):
         self._require(request, "view")
         workers, problem = [], ""
         try:
-            workers = get_reader().snapshot().workers
+            workers = worker_of(request).reader.snapshot().workers
         except BoardError as error:
             problem = str(error)
         context = {
@@ -204,7 +205,7 @@ class LiveConnectionAdmin(admin.ModelAdmin):
             messages.warning(request, "Select one or more connections to perform actions on.")
             return HttpResponseRedirect(request.get_full_path())
         if name in _READING_ACTIONS:
-            return self._export(chosen)
+            return self._export(request, chosen)
         self._require(request, "change")
         args: dict[str, Any] = {}
         if name == "disconnect":
@@ -221,7 +222,7 @@ class LiveConnectionAdmin(admin.ModelAdmin):
         done = 0
         for connection_id in chosen:
             try:
-                get_reader().command(connection_id, name, **args)
+                worker_of(request).reader.command(connection_id, name, **args)
                 done += 1
             except (NoSuchConnection, BoardError) as error:
                 messages.error(request, str(error))
@@ -230,11 +231,11 @@ class LiveConnectionAdmin(admin.ModelAdmin):
             messages.success(request, f"{label}: {done} connection{'s' * (done != 1)}.")
         return HttpResponseRedirect(request.get_full_path())
 
-    def _export(self, chosen: list[str]) -> HttpResponse:
+    def _export(self, request: HttpRequest, chosen: list[str]) -> HttpResponse:
         reports = []
         for connection_id in chosen:
             try:
-                reports.append(get_reader().report(connection_id))
+                reports.append(worker_of(request).reader.report(connection_id))
             except (NoSuchConnection, BoardError) as error:
                 reports.append({"connection": connection_id, "error": str(error)})
         response = HttpResponse(json.dumps(reports, indent=1), content_type="application/json")

@@ -15,9 +15,10 @@ from sessions_app.api.visitors import require_staff, visitor_of
 
 from ..monitoring.board import BoardError
 from ..monitoring.reader import NoSuchConnection as Missing
-from ..monitoring.reader import Row, Selection, get_reader
+from ..monitoring.reader import Row, Selection
 from ..monitoring.rows import COLUMNS
 from ..playback.protocol import CloseCode
+from ..worker import worker_of
 
 router = Router(tags=["connections"])
 ERRORS = {400: ErrorOut, 401: ErrorOut, 403: ErrorOut, 404: ErrorOut, 422: ErrorOut, 503: ErrorOut}
@@ -156,7 +157,7 @@ async def list_connections(
         page=query.page,
         per_page=query.per_page,
     )
-    page = await _read(lambda: get_reader().page(selection))
+    page = await _read(lambda: worker_of(request).reader.page(selection))
     return {
         "connections": [_listed(row) for row in page.rows],
         "found": page.found,
@@ -175,8 +176,8 @@ async def list_connections(
 async def report(request: HttpRequest, response: HttpResponse) -> dict[str, Any]:
     """Totals, event loops, stores; verdicts counted."""
     await _admit(request, response, "see connections")
-    snapshot = await _read(lambda: get_reader().snapshot())
-    closed = await _read(lambda: get_reader().closed())
+    snapshot = await _read(lambda: worker_of(request).reader.snapshot())
+    closed = await _read(lambda: worker_of(request).reader.closed())
     verdicts: dict[str, int] = {}
     for row in snapshot.rows:
         verdicts[row["verdict"]] = verdicts.get(row["verdict"], 0) + 1
@@ -199,7 +200,7 @@ async def get_connection(
 ) -> dict[str, Any]:
     """All callbacks with percentiles and histograms, latencies, drops, five minutes of history."""
     await _admit(request, response, "see connections")
-    found: dict[str, Any] = await _read(lambda: get_reader().report(connection_id))
+    found: dict[str, Any] = await _read(lambda: worker_of(request).reader.report(connection_id))
     return found
 
 
@@ -212,7 +213,7 @@ async def get_connection(
 async def reset(request: HttpRequest, response: HttpResponse, connection_id: str) -> dict[str, str]:
     """The next calls are warm-up again."""
     await _admit(request, response, "reset statistics")
-    await _read(lambda: get_reader().command(connection_id, "reset"))
+    await _read(lambda: worker_of(request).reader.command(connection_id, "reset"))
     return {"connection": connection_id, "done": "reset"}
 
 
@@ -232,7 +233,7 @@ async def disconnect(
     await _admit(request, response, "disconnect viewers")
     how = how or DisconnectIn()
     args = {"code": int(how.code), "reason": how.reason}
-    await _read(lambda: get_reader().command(connection_id, "disconnect", **args))
+    await _read(lambda: worker_of(request).reader.command(connection_id, "disconnect", **args))
     return {"connection": connection_id, "done": "disconnect"}
 
 

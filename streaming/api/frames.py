@@ -25,12 +25,12 @@ from sessions_app.api.visitors import require_access
 from sessions_app.models import Session
 from sessions_app.recording import InvalidColumns, RecordingError
 
-from ..store import catalogue
 from ..store.catalogue import SessionInfo
-from ..store.frame_store import SegmentKey, get_frame_store
+from ..store.frame_store import SegmentKey
 from ..store.open_recordings import StaleVersion
 from ..store.subset import subset_key
 from ..store.thinning import STRIDES
+from ..worker import worker_of
 from .byte_ranges import Unsatisfiable, requested_range
 
 router = Router(tags=["frames"])
@@ -118,7 +118,7 @@ async def get_frames(
     )  # fmt: skip
 
     async def build() -> bytes:
-        store = get_frame_store()
+        store = worker_of(request).frames
         try:
             schema = await store.schema(info)
             subset = subset_key(schema, _names(wanted.fields), _names(wanted.entities))
@@ -126,7 +126,7 @@ async def get_frames(
         except InvalidColumns as error:
             raise ApiError(422, f"{error}.") from error
         except (OSError, RecordingError, StaleVersion) as error:
-            raise _unreadable(info, error) from error
+            raise _unreadable(request, info, error) from error
         end = min(wanted.first + count * wanted.stride, info.frame_count)
         head = {"from": wanted.first, "to": end, "stride": wanted.stride}
         if content_type == JSON:
@@ -193,7 +193,7 @@ async def get_segment(
         response = HttpResponse(status=304)
         del response["Content-Type"]
     else:
-        store = get_frame_store()
+        store = worker_of(request).frames
         try:
             response = HttpResponse(await store.segment(info, key), content_type=BINARY)
         except (IndexError, OverflowError) as error:
@@ -201,7 +201,7 @@ async def get_segment(
                 404, f"segment {index} of stride {stride}: {info.frame_count} frames end before it."
             ) from error
         except (OSError, RecordingError, StaleVersion) as error:
-            raise _unreadable(info, error) from error
+            raise _unreadable(request, info, error) from error
     _set_caching(response, info, tag)
     return response
 
@@ -220,7 +220,7 @@ async def get_recording(request: HttpRequest, slug: str, version: str) -> HttpRe
     try:
         chunks = await asyncio.to_thread(FileChunks, info.path)
     except OSError as error:
-        raise _unreadable(info, error) from error
+        raise _unreadable(request, info, error) from error
     if matches(request, tag) and not info.is_live:
         chunks.close()
         unchanged = HttpResponse(status=304)
@@ -287,11 +287,13 @@ class FileChunks:
 
 async def _session(request: HttpRequest, slug: str, version: str | None = None) -> SessionInfo:
     """The session, of that version if one is given. Raises: ApiError 404, 401, 403."""
+    catalogue = worker_of(request).catalogue
     info = await catalogue.find(slug)
     if info is not None and version is not None and info.version != version:
         # A recording that has just been made may be newer than what is remembered.
         catalogue.forget(slug)
-        info = await catalogue.find(slug)
+        catalogue = worker_of(request).catalogue
+    info = await catalogue.find(slug)
     if info is None:
         raise ApiError(404, f"There is no session {slug!r}; /api/sessions lists them.")
     await require_access(request, info.access, slug)
@@ -323,8 +325,8 @@ def _set_caching(response: HttpResponseBase, info: SessionInfo, tag: str) -> Non
         set_immutable(response, tag, shared=info.access == Session.Access.PUBLIC)
 
 
-def _unreadable(info: SessionInfo, error: Exception) -> ApiError:
-    catalogue.forget(info.slug)
+def _unreadable(request: HttpRequest, info: SessionInfo, error: Exception) -> ApiError:
+    worker_of(request).catalogue.forget(info.slug)
     if isinstance(error, StaleVersion):
         return ApiError(503, f"{error}.", code="version_gone", headers={"Retry-After": "1"})
     return ApiError(

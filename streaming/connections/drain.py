@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from .open_connections import open_connections
+from .open_connections import OpenConnections
 
 logger = logging.getLogger("streaming.connections.drain")
 
@@ -19,12 +19,15 @@ MOST_SPREAD = 4.0
 """Seconds in which all have been told, so that the last ones have as long again to go."""
 
 
-async def drain(within: float = WITHIN_SECONDS) -> None:
+async def drain(connections: OpenConnections, within: float = WITHIN_SECONDS) -> None:
     """Take no more viewers, send `bye` to one after another, close all with 1012.
 
     Call it on SIGTERM, before the server stops. Returns when all have gone or after `within` s.
+
+    Args:
+        connections: of the worker that ends.
+        within: seconds after which those that did not go are waited for no longer.
     """
-    connections = open_connections()
     count = len(connections)
     left = await connections.drain(within, max(ARRIVALS_PER_SECOND, count / MOST_SPREAD))
     logger.info("drained: %d viewers told to come back, %d did not go", count, left)

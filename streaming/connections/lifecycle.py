@@ -1,7 +1,45 @@
-"""A WebSocket as both dialects share it: admission, limits, statistics, the pump, the end.
+"""A WebSocket as both dialects share it: admission, statistics, the pump, the end.
 
-A plain ASGI application. Channels' consumers ask a thread to close old database connections for
-each message, which would cost more than everything else that happens to one.
+Theory of operation
+===================
+
+A connection is made when its WebSocket has been accepted (`streaming/consumers.py`), and lives in
+`run`. Two tasks carry it, and neither waits for the other:
+
+- The *receiving* task is the one that the server started. It admits the client, then handles one
+  message after another: a handler changes the viewer, puts control messages into the pump's outbox
+  and wakes the pump. It does not send.
+- The *sending* task is the pump (`pump.py`), which asks the viewer what is due and sends it.
+
+What takes longer than a handler may (reading metadata from the database, opening a recording that
+has just become ready) is done in further tasks, made with `spawn`. All of them belong to one
+`asyncio.TaskGroup`.
+
+There are two ways to the end, and both come together in `run`:
+
+- *The client goes.* The server passes `websocket.disconnect` on, or cancels the receiving task. The
+  dialect leaves its room and stores its playhead (`closed`), then the other tasks are cancelled.
+- *We close.* Whoever wants that calls `pump.close` with a code. The sending task ends its loop,
+  sends what is in the outbox, `bye` and the close frame, each within `CLOSE_WITHIN` seconds. From
+  then on the client has `CLOSE_WITHIN` seconds to answer; after that the receiving task waits for
+  it no longer, and the end is the same as above.
+
+Invariants:
+
+1. A connection is in the registry from `__init__` until the last line of `run`, whatever happens
+   between. Its statistics close once, with one code.
+2. It is in `OpenConnections` from its admission until it has ended; a refused one is in it or not,
+   and is removed all the same.
+3. Only the pump sends after the handshake. So control messages leave in the order in which they
+   were enqueued, and no handler waits for a socket.
+4. Closing is decided once: the first call of `pump.close` wins. Messages that arrive afterwards are
+   read and dropped, because a socket that is closed over unread bytes is reset, and the client
+   would not see the code.
+5. `closed` runs once, before the sending task is cancelled and while the viewer is still there.
+6. When `run` returns, no task of this connection is left, and nothing that outlives it (watch,
+   rooms, registry, wheel) refers to it.
+7. A failure in a handler ends the connection; the server says 1011. A failure in the sending task
+   or in a spawned one closes it with a code, and is logged with the connection's id.
 """
 
 from __future__ import annotations
@@ -11,33 +49,29 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
-from django.conf import settings
-
-from sessions_app.access import Decision, decide
-
-from ..monitoring.registry import get_registry
 from ..playback.command_parser import message_bytes
 from ..playback.commands import Command, CommandError, CommandId, Ping
 from ..playback.protocol import MAX_MESSAGE_BYTES, CloseCode, ErrorCode, MessageType
 from ..playback.viewer import Viewer
 from ..server.flow import CLOSE_WITHIN
 from ..statistics.connection import SECOND, ConnectionStatistics
-from ..store import catalogue
 from ..store.catalogue import SessionInfo
-from ..store.frame_store import get_frame_store
-from .admission import origin_allowed
+from .admission import Refused
 from .figures import sample
-from .open_connections import open_connections
-from .outgoing import Outgoing, TookNothing
+from .operator_commands import operate
+from .outgoing import Outgoing, SendTimeout
 from .pump import Pump, Send, bye
-from .session_watch import frame_count, session_watch
-from .timers import get_wheel
+from .services import Services
+from .token_bucket import TokenBucket
 
 logger = logging.getLogger("streaming.connections.lifecycle")
 
+Event = Mapping[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
+Dispatch = Callable[[dict[str, Any]], Awaitable[None]]
 
 MAX_HELD = 64
 """Commands kept until a session is ready: a client may say `play` as soon as it is connected."""
@@ -49,10 +83,23 @@ BURST_SECONDS = 2.0
 """How many seconds' worth of messages may come at once: a page that was hidden catches up."""
 
 
+class _Ended(Exception):
+    """Ends the connection's task group: the socket has closed."""
+
+
 class Connection:
     """One WebSocket. Subclasses are the dialects: they read messages and open the viewer.
 
-    `subprotocol`: what is confirmed in the handshake, or None.
+    Attributes:
+        subprotocol: what is confirmed in the handshake, or None.
+        plain: whether rows go out bare (the plain dialect).
+        id: random; names the connection in statistics, logs and resume tokens.
+        address: the client's IP address.
+        slug: of the session that was asked for.
+        info: the session, as it was when it last changed; None before admission.
+        opened_at: monotonic seconds.
+        statistics: the connection's figures.
+        pump: what sends.
     """
 
     subprotocol: ClassVar[str | None] = None
@@ -61,13 +108,13 @@ class Connection:
     __slots__ = (
         "__weakref__",
         "_allowance",
-        "_allowance_at",
+        "_closed_with",
+        "_deadline",
         "_held",
         "_outgoing",
         "_over",
-        "_patience",
-        "_receive",
         "_scope",
+        "_services",
         "_tasks",
         "address",
         "id",
@@ -78,23 +125,33 @@ class Connection:
         "statistics",
     )
 
-    def __init__(self, scope: Mapping[str, Any], receive: Receive, send: Send, slug: str) -> None:
+    def __init__(self, services: Services, scope: Mapping[str, Any], send: Send, slug: str) -> None:
+        """Make a connection; it begins with `run`.
+
+        Args:
+            services: of the worker that it is on.
+            scope: ASGI's.
+            send: ASGI's; the WebSocket has been accepted.
+            slug: of the session that is asked for.
+        """
+        limits = services.admission.limits
+        self._services = services
         self._scope = scope
-        self._receive = receive
-        self._outgoing = Outgoing(send, settings.ACK_TIMEOUT)
+        self._outgoing = Outgoing(send, limits.ack_timeout)
         self._over = False
-        self._patience: asyncio.Timeout | None = None
+        self._deadline: asyncio.Timeout | None = None
+        self._closed_with: int | None = None
         self.slug = slug
         self.id = secrets.token_hex(8)
         self.address = (scope.get("client") or ("", 0))[0]
         self.opened_at = time.monotonic()
         self.info: SessionInfo | None = None
-        self._tasks: set[asyncio.Task[None]] | None = None
+        self._tasks: asyncio.TaskGroup | None = None
         self._held: list[Command] | None = None
-        self._allowance = settings.MESSAGES_PER_SECOND * BURST_SECONDS
-        self._allowance_at = self.opened_at
+        rate = limits.messages_per_second
+        self._allowance = TokenBucket(rate, rate * BURST_SECONDS, self.opened_at)
         user = scope.get("user")
-        self.statistics = get_registry().open(
+        self.statistics = services.registry.open(
             self.id,
             session=slug,
             user=str(user) if getattr(user, "is_authenticated", False) else "",
@@ -102,13 +159,13 @@ class Connection:
             encoding="rows" if self.plain else "segments",
             dialect=self.subprotocol or "plain",
         )
-        self.statistics.on_command = self._operator
+        self.statistics.on_command = partial(operate, self)
         self.statistics.on_sample = self._sample
         self.pump = Pump(
             self._outgoing,
-            get_frame_store(),
+            services.frames,
             self.statistics,
-            get_wheel(),
+            services.wheel,
             transport=(scope.get("extensions") or {}).get("replay.transport"),
             plain=self.plain,
         )
@@ -145,7 +202,7 @@ class Connection:
             )
         held.append(command)
 
-    def carry_out(self, viewer: Viewer, command: Command) -> None:
+    def apply(self, viewer: Viewer, command: Command) -> None:
         """`execute`, and have the pump look. Raises: CommandError with the command's id."""
         # Before as well: the end that was reached meanwhile is over with a seek.
         self.note_status(viewer)
@@ -161,17 +218,17 @@ class Connection:
         """Tell the statistics what the viewer does from now on: a pause is no long interval."""
         self.statistics.status = viewer.status(time.monotonic()).value
 
-    def carry_out_held(self, viewer: Viewer) -> None:
+    def apply_held(self, viewer: Viewer) -> None:
         """What was said before the frames came, in order; errors are told one by one."""
         self.note_status(viewer)
         held, self._held = self._held or (), None
         for command in held:
             try:
-                self.carry_out(viewer, command)
+                self.apply(viewer, command)
             except CommandError as error:
-                self.say_error(error.code, error.message, error.id)
+                self.enqueue_error(error.code, error.message, error.id)
 
-    def farewell(self) -> dict[str, Any]:
+    def bye_fields(self) -> dict[str, Any]:
         """What `bye` tells beside reason and `retry_after`."""
         return {}
 
@@ -187,75 +244,103 @@ class Connection:
 
     def watch(self) -> None:
         """Have `session_changed` called from now on."""
-        session_watch().add(self.slug, self)
+        self._services.watch.add(self.slug, self)
 
     def unwatch(self) -> None:
-        session_watch().remove(self.slug, self)
+        self._services.watch.remove(self.slug, self)
 
     def session_grew(self, viewer: Viewer, info: SessionInfo) -> None:
         """A live session has more frames now, or its last, or is stored in a file by now."""
         if self.pump.info is not None and info.version != self.pump.info.version:
-            again = bye("the session was stored anew", 1.0, **self.farewell())
+            again = bye("the session was stored anew", 1.0, **self.bye_fields())
             self.pump.close(CloseCode.RESTARTING, again)
             return
-        viewer.extend(frame_count(info), time.monotonic(), live=info.is_live)
+        viewer.extend(self._services.frames.frame_count(info), time.monotonic(), live=info.is_live)
         if not info.is_live:
             self.unwatch()
         self.pump.wake()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something beside receiving; it ends with the connection. Failures are logged."""
-        tasks = self._tasks = self._tasks or set()
-        task = asyncio.get_running_loop().create_task(work)
-        tasks.add(task)
-        task.add_done_callback(self._done)
+        """Do something beside receiving; it ends with the connection."""
+        assert self._tasks is not None, "spawned before `run`"
+        self._tasks.create_task(self._guarded(work))
 
-    def _done(self, task: asyncio.Task[None]) -> None:
-        if self._tasks is not None:
-            self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("connection %s", self.id, exc_info=error)
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:
+            logger.exception("connection %s", self.id)
             self.pump.close(CloseCode.RESTARTING, bye("an internal error", 5.0))
 
     # The connection's life ------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """From the handshake to the end."""
-        sending = asyncio.get_running_loop().create_task(self._send_all())
-        code = int(CloseCode.DONE)
+    async def run(self, receive: Receive, dispatch: Dispatch) -> None:
+        """From the handshake to the end; see the theory of operation above.
+
+        Args:
+            receive: ASGI's.
+            dispatch: called with each event; passes it on to `receive_message` or `disconnected`.
+        """
+        ended_ns = time.monotonic_ns()
         try:
-            await self._admit()
-            code = await self._receive_all()
+            async with asyncio.TaskGroup() as self._tasks:
+                self._tasks.create_task(self._send_all())
+                try:
+                    await self._admit()
+                    await self._receive_all(receive, dispatch)
+                finally:
+                    ended_ns = time.monotonic_ns()
+                    self._services.connections.remove(self)
+                    self.unwatch()
+                    await self.closed()
+                raise _Ended
+        except* _Ended:
+            pass
         finally:
-            started_ns = time.monotonic_ns()
-            open_connections().remove(self)
-            self.unwatch()
-            try:
-                await self.closed()
-            finally:
-                sending.cancel()
-                for task in self._tasks or ():
-                    task.cancel()
-                self.pump.viewer = None
-                now_ns = time.monotonic_ns()
-                self.statistics.disconnect.record(now_ns - started_ns, now_ns)
-                closing = self.pump.closing
-                get_registry().close(
-                    self.id,
-                    "client" if closing is None else f"server: {closing.meaning}",
-                    code if closing is None else int(closing),
-                )
+            self._tasks = None
+            self.pump.viewer = None
+            now_ns = time.monotonic_ns()
+            self.statistics.disconnect.record(now_ns - ended_ns, now_ns)
+            closing = self.pump.closing
+            self._services.registry.close(
+                self.id,
+                "client" if closing is None else f"server: {closing.meaning}",
+                self._closed_with or CloseCode.DONE if closing is None else int(closing),
+            )
+
+    async def receive_message(self, text: str | bytes) -> None:
+        """A message arrived: bound it, count it, have the dialect handle it."""
+        if self.pump.closing is not None:
+            return
+        started_ns = time.monotonic_ns()
+        size = message_bytes(text)
+        if size > MAX_MESSAGE_BYTES:
+            self.pump.close(CloseCode.TOO_LARGE, bye("a message of more than 64 kB"))
+            return
+        if not self._allowance.take(started_ns / SECOND):
+            reason = f"more than {self._allowance.rate} messages/s"
+            self.pump.close(CloseCode.TOO_MANY, bye(reason, 5.0))
+            return
+        try:
+            await self.message(text)
+        except CommandError as error:
+            self.enqueue_error(error.code, error.message, error.id)
+        self.statistics.received(size, started_ns, time.monotonic_ns())
+
+    def disconnected(self, code: int | None) -> None:
+        """The socket has closed. code: the close frame's, None if there was none."""
+        self._closed_with = code or int(CloseCode.DONE)
 
     def restart(self, retry_after: float) -> None:
         """Tell the client to come back, to this worker's successor, and close."""
-        self.pump.close(CloseCode.RESTARTING, bye("restarting", retry_after, **self.farewell()))
+        self.pump.close(CloseCode.RESTARTING, bye("restarting", retry_after, **self.bye_fields()))
 
     async def _send_all(self) -> None:
         """The pump, whose end or failure must not leave a silent socket behind."""
         code: int = CloseCode.DONE
         try:
             await self.pump.run()
-        except TookNothing:
+        except SendTimeout:
             self.pump.close(CloseCode.SLOW, bye("the socket took nothing for too long"))
         except OSError:
             # The client has gone, as whoever receives is told as well.
@@ -263,122 +348,45 @@ class Connection:
         except Exception:
             logger.exception("connection %s: sending failed", self.id)
             code = FAILED
-        await self._outgoing.close(self.pump.closing or code, self.pump.last_words())
+        await self._outgoing.close(self.pump.closing or code, self.pump.drain_outbox())
         self._over = True
-        if self._patience is not None:
-            self._patience.reschedule(asyncio.get_running_loop().time() + CLOSE_WITHIN)
+        if self._deadline is not None:
+            self._deadline.reschedule(asyncio.get_running_loop().time() + CLOSE_WITHIN)
 
     async def _admit(self) -> None:
         started_ns = time.monotonic_ns()
-        connections = open_connections()
-        if connections.draining:
-            self.restart(1.0)
-            return
-        if problem := connections.full_for(
-            self.address, settings.MAX_CONNECTIONS, settings.MAX_CONNECTIONS_PER_ADDRESS
-        ):
-            self.pump.close(CloseCode.TOO_MANY, bye(problem, 5.0))
-            return
-        connections.add(self)
-        if not origin_allowed(self._scope):
-            self.pump.close(CloseCode.NOT_YOURS, bye("this page's origin may not connect"))
-            return
-        info = await catalogue.find(self.slug)
-        if info is None:
-            self.pump.close(CloseCode.NO_SUCH_SESSION, bye(f"no session {self.slug!r}"))
-            return
-        user = self._scope.get("user")
-        decision = decide(
-            info.access,
-            authenticated=bool(getattr(user, "is_authenticated", False)),
-            staff=bool(getattr(user, "is_staff", False)),
-        )
-        if decision is Decision.LOGIN_REQUIRED:
-            self.pump.close(CloseCode.LOG_IN, bye("log in to watch this session"))
-            return
-        if decision is Decision.FORBIDDEN:
-            self.pump.close(CloseCode.NOT_YOURS, bye("this session is for staff"))
+        try:
+            info = await self._services.admission.admit(self, self._scope, self.slug)
+        except Refused as refused:
+            self.pump.close(refused.code, bye(refused.reason, refused.retry_after))
             return
         self.info = info
-        if info.state not in ("ready",):
+        if not info.is_ready:
             self.watch()
         await self.opened(info)
         now_ns = time.monotonic_ns()
         self.statistics.connect.record(now_ns - started_ns, now_ns)
 
-    async def _receive_all(self) -> int:
-        """Handle messages until the socket closes, or until it should have. Returns: the code."""
-        patience = asyncio.timeout(CLOSE_WITHIN if self._over else None)
+    async def _receive_all(self, receive: Receive, dispatch: Dispatch) -> None:
+        """Dispatch events until the socket closes, or until it should have."""
+        deadline = asyncio.timeout(CLOSE_WITHIN if self._over else None)
         try:
-            async with patience:
-                self._patience = patience
-                return await self._receive_each()
+            async with deadline:
+                self._deadline = deadline
+                while self._closed_with is None:
+                    await dispatch(await receive())
         except TimeoutError:
-            if not patience.expired():
+            if not deadline.expired():
                 raise
-            return int(CloseCode.DONE)
         finally:
-            self._patience = None
+            self._deadline = None
 
-    async def _receive_each(self) -> int:
-        while True:
-            event = await self._receive()
-            kind = event["type"]
-            if kind == "websocket.disconnect":
-                return int(event.get("code") or CloseCode.DONE)
-            if kind != "websocket.receive" or self.pump.closing is not None:
-                continue
-            started_ns = time.monotonic_ns()
-            text = event.get("text")
-            if text is None:
-                text = event.get("bytes") or b""
-            size = message_bytes(text)
-            if size > MAX_MESSAGE_BYTES:
-                self.pump.close(CloseCode.TOO_LARGE, bye("a message of more than 64 kB"))
-                continue
-            if not self._allow(started_ns):
-                limit = settings.MESSAGES_PER_SECOND
-                self.pump.close(CloseCode.TOO_MANY, bye(f"more than {limit} messages/s", 5.0))
-                continue
-            try:
-                await self.message(text)
-            except CommandError as error:
-                self.say_error(error.code, error.message, error.id)
-            self.statistics.received(size, started_ns, time.monotonic_ns())
-
-    def say_error(self, code: ErrorCode, message: str, id: CommandId = None) -> None:
+    def enqueue_error(self, code: ErrorCode, message: str, id: CommandId = None) -> None:
         """Send an `error`; the connection goes on."""
         answer = {"type": MessageType.ERROR.value, "code": code.value, "message": message}
-        self.pump.say(answer if id is None else {**answer, "id": id})
-
-    def _allow(self, now_ns: int) -> bool:
-        """Take one message from the allowance, which grows with time up to a burst."""
-        now = now_ns / SECOND
-        rate = settings.MESSAGES_PER_SECOND
-        allowance = self._allowance + (now - self._allowance_at) * rate
-        self._allowance_at = now
-        self._allowance = min(allowance, rate * BURST_SECONDS) - 1.0
-        return self._allowance >= 0.0
+        self.pump.enqueue(answer if id is None else {**answer, "id": id})
 
     # Statistics -----------------------------------------------------------------------------
-
-    def _operator(self, name: str, **args: Any) -> None:
-        """An operator's command from the admin. Raises: ValueError for an unknown one."""
-        viewer, now = self.viewer, time.monotonic()
-        if name == "disconnect":
-            code = CloseCode(args.get("code", CloseCode.DONE))
-            self.pump.close(code, bye(args.get("reason") or "closed by an operator"))
-        elif viewer is None:
-            raise ValueError(f"connection {self.id} has no viewer yet")
-        elif name == "pause":
-            viewer.pause(now)
-        elif name == "keyframe":
-            viewer.refresh(now)
-        else:
-            raise ValueError(f"unknown command {name!r}: expected disconnect, pause or keyframe")
-        if viewer is not None:
-            self.note_status(viewer)
-        self.pump.wake()
 
     def client_reported(self, ping: Ping) -> None:
         """What a client says of itself, for the operator."""

@@ -91,11 +91,3 @@ class OpenConnections:
             # Clients that read nothing; the process ends with them.
             return len(self._open)
         return 0
-
-
-_connections = OpenConnections()
-
-
-def open_connections() -> OpenConnections:
-    """This worker's."""
-    return _connections

@@ -18,8 +18,8 @@ from ..server.flow import CLOSE_WITHIN
 logger = logging.getLogger("streaming.connections.outgoing")
 
 
-class TookNothing(Exception):
-    """The client's socket took nothing for as long as data may wait."""
+class SendTimeout(Exception):
+    """The client's socket took nothing for as long as a message may wait."""
 
 
 class Outgoing:
@@ -35,28 +35,33 @@ class Outgoing:
         self._within = within
 
     async def __call__(self, event: dict[str, Any]) -> None:
-        """ASGI's `send`. Raises: TookNothing; OSError if the client has gone."""
+        """ASGI's `send`. Raises: SendTimeout; OSError if the client has gone."""
         overdue = asyncio.timeout(self._within)
         try:
             async with overdue:
                 await self._send(event)
         except TimeoutError:
             if overdue.expired():
-                raise TookNothing from None
+                raise SendTimeout from None
             raise
 
-    async def close(self, code: CloseCode | int, last_words: Sequence[str]) -> None:
-        """End the connection with `code`, after the texts that are still to be said.
+    async def close(self, code: CloseCode | int, texts: Sequence[str]) -> None:
+        """End the connection.
 
-        A socket that no one reads may take neither; each of the two has `CLOSE_WITHIN`.
+        A socket that no one reads may take neither the texts nor the close; each of the two has
+        `CLOSE_WITHIN` seconds.
+
+        Args:
+            code: of the close frame.
+            texts: messages that are sent before it.
         """
-        texts = [{"type": "websocket.send", "text": text} for text in last_words]
-        for events in (texts, [{"type": "websocket.close", "code": int(code)}]):
+        messages = [{"type": "websocket.send", "text": text} for text in texts]
+        for events in (messages, [{"type": "websocket.close", "code": int(code)}]):
             try:
                 async with asyncio.timeout(CLOSE_WITHIN):
                     for event in events:
                         await self._send(event)
             except TimeoutError:
-                logger.info("a client that reads nothing did not take its farewell (%s)", code)
+                logger.info("a client that reads nothing did not take the close (%s)", code)
             except OSError:
                 return

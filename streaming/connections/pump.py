@@ -63,9 +63,9 @@ class Pump:
 
     __slots__ = (
         "__weakref__",
+        "_bye",
         "_clock",
         "_closing",
-        "_farewell",
         "_loading",
         "_outbox",
         "_plain",
@@ -113,7 +113,7 @@ class Pump:
         self._loading: tuple[Fetch, int, asyncio.Task[bytes]] | None = None
         self._retry_at = 0.0
         self._closing: CloseCode | None = None
-        self._farewell: dict[str, Any] | None = None
+        self._bye: dict[str, Any] | None = None
         self.slot = 0
         self.viewer: Viewer | None = None
         self.info: SessionInfo | None = None
@@ -124,19 +124,19 @@ class Pump:
 
     # From handlers --------------------------------------------------------------------------
 
-    def say(self, message: Mapping[str, Any]) -> None:
-        """Send a control message, after those said before and before any further data."""
+    def enqueue(self, message: Mapping[str, Any]) -> None:
+        """Send a control message, after those before it and before any further data."""
         if len(self._outbox) >= MAX_OUTBOX:
             self.close(CloseCode.SLOW)
             return
         self._outbox.append(_encode(message))
         self.wake()
 
-    def close(self, code: CloseCode, farewell: Mapping[str, Any] | None = None) -> None:
-        """End the connection with `code`, after what was said and `farewell`. First call wins."""
+    def close(self, code: CloseCode, bye: Mapping[str, Any] | None = None) -> None:
+        """End the connection with `code`, after what was enqueued and `bye`. First call wins."""
         if self._closing is None:
             self._closing = code
-            self._farewell = dict(farewell) if farewell else None
+            self._bye = dict(bye) if bye else None
             self.wake()
 
     def close_stale(self) -> None:
@@ -148,11 +148,11 @@ class Pump:
         """The code that the connection is being closed with."""
         return self._closing
 
-    def last_words(self) -> list[str]:
-        """What the client has not been told yet when the connection ends, the farewell last."""
-        if self._farewell is not None and not self._plain:
-            self._outbox.append(_encode(self._farewell))
-            self._farewell = None
+    def drain_outbox(self) -> list[str]:
+        """Take what the client has not been sent yet when the connection ends, `bye` last."""
+        if self._bye is not None and not self._plain:
+            self._outbox.append(_encode(self._bye))
+            self._bye = None
         texts, self._outbox = self._outbox, []
         return texts
 
@@ -180,7 +180,7 @@ class Pump:
     # The task -------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Send until `close` was called. What is to be said then is `last_words`."""
+        """Send until `close` was called. What is to be sent then is in `drain_outbox`."""
         try:
             while self._closing is None:
                 self._woken = False
@@ -248,7 +248,7 @@ class Pump:
     def _tell_events(self, events: EventTrack, viewer: Viewer) -> float:
         """Say what the playhead has passed. Returns: when it passes the next."""
         for event in events.passed(viewer.timeline, viewer.generation, self._clock()):
-            self.say(event)
+            self.enqueue(event)
         return events.next_due(viewer.timeline)
 
     async def _write(self, messages: list[bytes], frames: int) -> None:
@@ -354,7 +354,7 @@ class Pump:
             logger.warning("frames could not be read: %s", error)
         self._retry_at = self._clock() + RETRY_SECONDS
         problem = f"frames could not be read: {in_words(error)}; trying again"
-        self.say(
+        self.enqueue(
             {
                 "type": MessageType.ERROR.value,
                 "code": ErrorCode.UNAVAILABLE.value,

@@ -10,24 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 
-from django.conf import settings
 from django.core import signing
-from redis import asyncio as redis
-from redis.exceptions import RedisError
 
 from ..playback.playhead import Playhead, playhead_from
-
-logger = logging.getLogger("streaming.connections.resume")
+from ..redis.clients import RedisAway, RedisClients
 
 SALT = "replay.resume"
 KEEP_SECONDS = 3600
 KEEP_IN_PROCESS = 50_000
-REDIS_TIMEOUT = 0.5
 SEND_EVERY = 0.5
 """Seconds between two writes to Redis: what a worker that is killed takes with it."""
 
@@ -39,15 +34,17 @@ class ResumeError(Exception):
 class ResumeMemory:
     """Where connections were when they ended or last changed, by connection id."""
 
-    def __init__(self, redis_url: str, clock: Callable[[], float] = time.time) -> None:
-        """clock: wall time, which all workers share."""
-        self._redis = (
-            redis.Redis.from_url(
-                redis_url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
-            )
-            if redis_url
-            else None
-        )
+    def __init__(
+        self, clients: RedisClients | None, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Make an empty memory.
+
+        Args:
+            clients: of the Redis that all workers share; None for a single worker.
+            clock: wall time, which all workers share.
+        """
+        self._clients = clients
+        self._redis = None if clients is None else clients.for_loop()
         self._here: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._unsent: dict[str, str] = {}
         self._sending: asyncio.Task[None] | None = None
@@ -93,25 +90,21 @@ class ResumeMemory:
         if self._redis is None:
             return
         if self._next_batch is None:
-            self._next_batch = asyncio.get_running_loop().create_task(
-                self._send_batch(self._redis, self._batch)
-            )
+            self._next_batch = asyncio.get_running_loop().create_task(self._send_batch(self._batch))
         await asyncio.shield(self._next_batch)
 
-    async def _send_batch(self, client: redis.Redis, before: asyncio.Task[None] | None) -> None:
+    async def _send_batch(self, before: asyncio.Task[None] | None) -> None:
         if before is not None:
             await asyncio.wait([before])
         self._batch, self._next_batch = self._next_batch, None
         unsent, self._unsent = self._unsent, {}
-        if not unsent:
+        if not unsent or self._clients is None or self._redis is None:
             return
-        try:
-            async with client.pipeline(transaction=False) as pipe:
+        with suppress(RedisAway), self._clients.asking("resume state is kept by this worker only"):
+            async with self._redis.pipeline(transaction=False) as pipe:
                 for connection_id, record in unsent.items():
                     pipe.set(f"replay:resume:{connection_id}", record, ex=KEEP_SECONDS)
                 await pipe.execute()
-        except (RedisError, OSError) as error:
-            logger.warning("resume state kept in this worker only: %s", error)
 
     async def get(self, connection_id: str, frame_rate: float) -> Playhead | None:
         """Where it was, or would be by now if it played on; None if that is not known."""
@@ -121,11 +114,10 @@ class ResumeMemory:
         until, record = self._here.get(connection_id, (0.0, None))
         if until < self._clock():
             record = None
-        if record is None and self._redis is not None:
-            try:
+        if record is None and self._clients is not None and self._redis is not None:
+            otherwise = "viewers of other workers resume where their token says"
+            with suppress(RedisAway), self._clients.asking(otherwise):
                 record = await self._redis.get(f"replay:resume:{connection_id}")
-            except (RedisError, OSError) as error:
-                logger.warning("resume state of other workers cannot be read: %s", error)
         if record is None:
             return None
         data = json.loads(record)
@@ -137,12 +129,10 @@ class ResumeMemory:
         return playhead
 
     async def close(self) -> None:
-        """Release the connection to Redis."""
-        for task in (self._sending, self._next_batch, self._batch):
-            if task is not None:
-                task.cancel()
-        if self._redis is not None:
-            await self._redis.aclose()
+        """Share what is not shared yet, and end."""
+        if self._sending is not None:
+            self._sending.cancel()
+        await self.send()
 
 
 def issue_token(connection_id: str, slug: str, playhead: Playhead) -> str:
@@ -166,20 +156,3 @@ def read_token(token: str, slug: str) -> tuple[str, Playhead]:
         raise ResumeError(f"the token is for session {of_slug}")
     playhead = Playhead(float(frame), float(speed), bool(playing), int(generation), room)
     return connection_id, playhead
-
-
-_memory: ResumeMemory | None = None
-
-
-def resume_memory() -> ResumeMemory:
-    """This process's memory, made at the first call from the settings."""
-    global _memory
-    if _memory is None:
-        _memory = ResumeMemory(settings.REDIS_URL)
-    return _memory
-
-
-def reset_resume_memory() -> None:
-    """Forget this process's memory: the next call makes a new one, for another event loop."""
-    global _memory
-    _memory = None

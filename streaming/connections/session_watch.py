@@ -6,12 +6,10 @@ One task per session, however many watch it, and none for finished ones.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
 
-from ..store import catalogue
-from ..store.catalogue import SessionInfo
-from ..store.frame_store import get_frame_store
+from ..store.catalogue import Catalogue, SessionInfo
+from ..store.frame_store import FrameStore
 
 LOOK_EVERY = 0.5
 """Seconds. The catalogue asks the database once a second at most."""
@@ -27,7 +25,9 @@ class Watcher(Protocol):
 class SessionWatch:
     """Watchers by slug. Belongs to one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, catalogue: Catalogue, frames: FrameStore) -> None:
+        self._catalogue = catalogue
+        self._frames = frames
         self._watchers: dict[str, set[Watcher]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -54,31 +54,9 @@ class SessionWatch:
         before: tuple[SessionInfo, int] | None = None
         while slug in self._watchers:
             await asyncio.sleep(LOOK_EVERY)
-            info = await catalogue.find(slug)
-            if info is None or (info, frame_count(info)) == before:
+            info = await self._catalogue.find(slug)
+            if info is None or (info, self._frames.frame_count(info)) == before:
                 continue
-            before = (info, frame_count(info))
+            before = (info, self._frames.frame_count(info))
             for watcher in list(self._watchers.get(slug, ())):
                 watcher.session_changed(info)
-
-
-def frame_count(info: SessionInfo) -> int:
-    """Frames that can be had now: of a live session what its producer here has published."""
-    source = get_frame_store().files.peek(info.version) if info.is_live else None
-    return info.frame_count if source is None else source.frame_count
-
-
-def _one_per_loop(make: Callable[[], SessionWatch]) -> Callable[[], SessionWatch]:
-    kept: list[tuple[asyncio.AbstractEventLoop, SessionWatch]] = []
-
-    def get() -> SessionWatch:
-        loop = asyncio.get_running_loop()
-        if not kept or kept[0][0] is not loop:
-            kept[:] = [(loop, make())]
-        return kept[0][1]
-
-    return get
-
-
-session_watch = _one_per_loop(SessionWatch)
-"""The running loop's watch."""

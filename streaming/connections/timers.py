@@ -36,13 +36,10 @@ class Sleeper(Protocol):
 
 
 class TimerWheel:
-    """Wake-ups at times of `clock` (monotonic seconds), never early, at most a slot late; of the
-    patient at most as late as they say."""
+    """Wake-ups at times of `clock` (monotonic seconds), never early, at most a slot late, or
+    as late as the sleeper's slack allows. Belongs to one event loop."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._loop = loop
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._slots: dict[int, set[Sleeper]] = {}
         self._order: list[int] = []
@@ -91,7 +88,7 @@ class TimerWheel:
             self._handle.cancel()
         self._armed = slot
         delay = max(0.0, slot * SLOT - self._clock())
-        self._handle = self._loop.call_later(delay, self._turn)
+        self._handle = asyncio.get_running_loop().call_later(delay, self._turn)
 
     def _turn(self) -> None:
         self._handle, self._armed = None, 0
@@ -108,15 +105,3 @@ class TimerWheel:
             del self._slots[heapq.heappop(self._order)]
         if self._order:
             self._arm(self._order[0])
-
-
-_wheel: TimerWheel | None = None
-
-
-def get_wheel() -> TimerWheel:
-    """The running loop's wheel."""
-    global _wheel
-    loop = asyncio.get_running_loop()
-    if _wheel is None or _wheel._loop is not loop:
-        _wheel = TimerWheel(loop)
-    return _wheel

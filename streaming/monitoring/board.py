@@ -9,20 +9,19 @@ there is one worker, and the board is its memory.
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 import uuid
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, Protocol
 
 import msgpack
 import redis
-import redis.asyncio
 
+from ..redis.clients import RedisAway, RedisClients
 from ..statistics.histogram import Distribution
-
-logger = logging.getLogger("streaming.monitoring")
 
 EXPIRE_S = 5
 WATCHED_S = 30
@@ -168,9 +167,9 @@ class MemoryBoard:
 class RedisBoard:
     """The worker's side over Redis."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._client = redis.asyncio.Redis.from_url(url, socket_timeout=2)
+    def __init__(self, clients: RedisClients) -> None:
+        self._clients = clients
+        self._client = clients.for_loop()
         self._latency = Distribution()
         self._number = 0
         self._for_stalls: redis.Redis | None = None
@@ -184,70 +183,78 @@ class RedisBoard:
         fields[b"worker"] = worker
         began_ns = time.perf_counter_ns()
         try:
-            async with self._client.pipeline(transaction=False) as pipeline:
-                pipeline.exists(key)
-                pipeline.exists(f"{_PREFIX}:watched")
-                pipeline.hset(key, mapping=fields)
-                pipeline.hdel(key, "stalled")
-                pipeline.expire(key, EXPIRE_S)
-                pipeline.sadd(f"{_PREFIX}:workers", worker_id)
-                if self._number:
-                    pipeline.set(f"{_PREFIX}:number:{self._number}", worker_id, ex=EXPIRE_S)
-                if closed:
-                    pipeline.lpush(f"{_PREFIX}:closed", *closed)
-                    pipeline.ltrim(f"{_PREFIX}:closed", 0, CLOSED_KEPT - 1)
-                known, watched, *_ = await pipeline.execute()
-            self._latency.add(time.perf_counter_ns() - began_ns)
-            if not self._number:
-                await self._take_number(worker_id)
-        except (redis.RedisError, OSError) as error:
-            raise BoardError(f"Redis at {self._url}: {error}") from error
-        return Received(bool(known), bool(watched))
+            with self._clients.asking("statistics are not published"):
+                known, watched = await self._replace(key, worker_id, fields, closed)
+                self._latency.add(time.perf_counter_ns() - began_ns)
+                if not self._number:
+                    await self._take_number(worker_id)
+        except RedisAway as error:
+            raise BoardError(str(error)) from error
+        return Received(known, watched)
+
+    async def _replace(
+        self, key: str, worker_id: str, fields: dict[Any, Any], closed: list[bytes]
+    ) -> tuple[bool, bool]:
+        async with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.exists(key)
+            pipeline.exists(f"{_PREFIX}:watched")
+            pipeline.hset(key, mapping=fields)
+            pipeline.hdel(key, "stalled")
+            pipeline.expire(key, EXPIRE_S)
+            pipeline.sadd(f"{_PREFIX}:workers", worker_id)
+            if self._number:
+                pipeline.set(f"{_PREFIX}:number:{self._number}", worker_id, ex=EXPIRE_S)
+            if closed:
+                pipeline.lpush(f"{_PREFIX}:closed", *closed)
+                pipeline.ltrim(f"{_PREFIX}:closed", 0, CLOSED_KEPT - 1)
+            known, watched, *_ = await pipeline.execute()
+        return bool(known), bool(watched)
 
     async def serve(self, worker_id: str, handler: Handler) -> None:
         """Subscribes again whenever Redis was lost."""
         answering: set[asyncio.Task[None]] = set()
         while True:
             try:
-                async with self._client.pubsub() as subscription:
-                    await subscription.subscribe(_channel(worker_id))
-                    while True:
-                        message = await subscription.get_message(
-                            ignore_subscribe_messages=True, timeout=None
-                        )
-                        if message is not None:
-                            task = asyncio.create_task(self._answer(message["data"], handler))
-                            answering.add(task)
-                            task.add_done_callback(answering.discard)
-            except (redis.RedisError, OSError) as error:
-                logger.warning("operator commands cannot be received: %s", error)
+                with self._clients.asking("operator commands cannot be received"):
+                    async with self._client.pubsub() as subscription:
+                        await subscription.subscribe(_channel(worker_id))
+                        while True:
+                            message = await subscription.get_message(
+                                ignore_subscribe_messages=True, timeout=None
+                            )
+                            if message is not None:
+                                task = asyncio.create_task(self._answer(message["data"], handler))
+                                answering.add(task)
+                                task.add_done_callback(answering.discard)
+            except RedisAway:
                 await asyncio.sleep(_RETRY_S)
 
     async def remove(self, worker_id: str) -> None:
         """Frees the worker's number at once."""
+        keys = [_key(worker_id)]
+        if self._number:
+            keys.append(f"{_PREFIX}:number:{self._number}")
         try:
-            keys = [_key(worker_id)]
-            if self._number:
-                keys.append(f"{_PREFIX}:number:{self._number}")
-            await self._client.delete(*keys)
-            await self._client.srem(f"{_PREFIX}:workers", worker_id)
-            await self._client.aclose()
-        except (redis.RedisError, OSError) as error:
-            raise BoardError(f"Redis at {self._url}: {error}") from error
+            with self._clients.asking("this worker is shown until its figures expire"):
+                await self._client.delete(*keys)
+                await self._client.srem(f"{_PREFIX}:workers", worker_id)
+        except RedisAway as error:
+            raise BoardError(str(error)) from error
 
     def tell_of_stall(self, worker_id: str, seconds: float, stack: str) -> None:
         """Over a connection of its own, since the loop's cannot be used."""
-        try:
-            if self._for_stalls is None:
-                self._for_stalls = redis.Redis.from_url(self._url, socket_timeout=2)
-            with self._for_stalls.pipeline(transaction=False) as pipeline:
-                pipeline.hset(_key(worker_id), "stalled", msgpack.packb([seconds, stack]))
-                pipeline.expire(_key(worker_id), EXPIRE_S)
-                if self._number:
-                    pipeline.expire(f"{_PREFIX}:number:{self._number}", EXPIRE_S)
-                pipeline.execute()
-        except (redis.RedisError, OSError) as error:
-            logger.warning("a stall could not be published: %s", error)
+        if self._for_stalls is None:
+            self._for_stalls = self._clients.for_threads()
+        with (
+            suppress(RedisAway),
+            self._clients.asking("a stall could not be published"),
+            self._for_stalls.pipeline(transaction=False) as pipeline,
+        ):
+            pipeline.hset(_key(worker_id), "stalled", msgpack.packb([seconds, stack]))
+            pipeline.expire(_key(worker_id), EXPIRE_S)
+            if self._number:
+                pipeline.expire(f"{_PREFIX}:number:{self._number}", EXPIRE_S)
+            pipeline.execute()
 
     def report(self) -> dict[str, Any]:
         """Latency of publishing: one round trip with all its data."""
@@ -264,25 +271,26 @@ class RedisBoard:
     async def _answer(self, data: bytes, handler: Handler) -> None:
         message = msgpack.unpackb(data)
         answer = msgpack.packb(await handler.handle(message["request"]))
-        try:
+        with (
+            suppress(RedisAway),
+            self._clients.asking("an operator's command could not be answered"),
+        ):
             async with self._client.pipeline(transaction=False) as pipeline:
                 pipeline.lpush(message["answer"], answer)
                 pipeline.expire(message["answer"], EXPIRE_S)
                 await pipeline.execute()
-        except (redis.RedisError, OSError) as error:
-            logger.warning("an operator's command could not be answered: %s", error)
 
 
 class RedisReader:
     """The reader's side over Redis."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._client = redis.Redis.from_url(url, socket_timeout=ANSWER_S + 1)
+    def __init__(self, clients: RedisClients) -> None:
+        self._clients = clients
+        self._client = clients.for_threads(answer_seconds=ANSWER_S + 1)
 
     def read(self, *, watching: bool) -> dict[str, dict[bytes, bytes]]:
         """Two round trips; workers whose hash expired are gone, and taken off the list."""
-        try:
+        with self._asking():
             members: set[Any] = self._client.smembers(f"{_PREFIX}:workers")
             names = sorted(member.decode() for member in members)
             with self._client.pipeline(transaction=False) as pipeline:
@@ -293,31 +301,34 @@ class RedisReader:
                 found = dict(zip(names, pipeline.execute(), strict=False))
             if dead := [name for name, fields in found.items() if not fields]:
                 self._client.srem(f"{_PREFIX}:workers", *dead)
-        except (redis.RedisError, OSError) as error:
-            raise BoardError(f"Redis at {self._url}: {error}") from error
         return {name: fields for name, fields in found.items() if b"worker" in fields}
 
     def closed(self) -> list[bytes]:
         """One round trip."""
-        try:
+        with self._asking():
             reports: list[Any] = self._client.lrange(f"{_PREFIX}:closed", 0, -1)
-        except (redis.RedisError, OSError) as error:
-            raise BoardError(f"Redis at {self._url}: {error}") from error
         return reports
 
     def ask(self, worker_id: str, request: dict[str, Any]) -> Any:
         """Publishes the request and waits for the answer."""
         name = f"{_PREFIX}:answer:{uuid.uuid4().hex}"
         message = msgpack.packb({"answer": name, "request": request})
-        try:
+        with self._asking():
             if not self._client.publish(_channel(worker_id), message):
                 raise BoardError(f"worker {worker_id} is not running")
             answer = self._client.blpop([name], ANSWER_S)
-        except (redis.RedisError, OSError) as error:
-            raise BoardError(f"Redis at {self._url}: {error}") from error
         if answer is None:
             raise BoardError(f"worker {worker_id} did not answer in {ANSWER_S:g} s")
         return _value(msgpack.unpackb(answer[1], strict_map_key=False))
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Raises: BoardError if Redis does not answer."""
+        try:
+            with self._clients.asking("the live figures cannot be read"):
+                yield
+        except RedisAway as error:
+            raise BoardError(str(error)) from error
 
 
 def _key(worker_id: str) -> str:

@@ -5,7 +5,6 @@ Blocks (it reads from a socket or waits for a worker), so it is for threads, not
 
 from __future__ import annotations
 
-import functools
 import threading
 import time
 from collections import Counter
@@ -14,11 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgpack
-from django.conf import settings
 
 from ..statistics.diagnosis import Verdict
-from .board import BoardError, BoardReader, RedisReader
-from .registry import memory_board
+from .board import BoardError, BoardReader
 from .rows import COLUMNS
 
 Row = dict[str, Any]
@@ -202,13 +199,6 @@ def select(rows: Iterable[Row], selection: Selection) -> Page:
         page=page,
         facets=facets,
     )
-
-
-@functools.cache
-def get_reader() -> Reader:
-    """The reader of this process, as the settings want it."""
-    url: str = settings.REDIS_URL
-    return Reader(RedisReader(url) if url else memory_board())
 
 
 def _rows(packed: bytes, worker: Mapping[str, Any]) -> list[Row]:

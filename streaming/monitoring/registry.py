@@ -1,6 +1,6 @@
 """All connections of one worker, and their figures on the way to whoever shows them.
 
-The registry lives on the worker's event loop. Once a second it publishes to a board (`sharing.py`):
+The registry lives on the worker's event loop. Once a second it publishes to a board (`board.py`):
 the worker's own figures always, the connections' rows in blocks, as many as the budget allows, in
 turn. So with few connections every row is a second old, and with ten thousand the publishing
 still takes 2 % of a core; whoever looks at some rows asks for exactly those to be fresh.
@@ -9,12 +9,8 @@ still takes 2 % of a core; whoever looks at some rows asks for exactly those to 
 from __future__ import annotations
 
 import asyncio
-import atexit
-import functools
 import inspect
 import logging
-import os
-import socket
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,14 +18,12 @@ from dataclasses import asdict
 from typing import Any
 
 import msgpack
-from django.conf import settings
 
 from ..statistics.connection import SECOND, WARM_UP, ConnectionStatistics
 from ..statistics.report import connection_report, log_lines
 from ..statistics.totals import Totals
-from ..store.frame_store import get_frame_store
 from .blocks import BLOCK, Block, Closed
-from .board import CLOSED_KEPT, Board, BoardError, MemoryBoard, RedisBoard
+from .board import CLOSED_KEPT, Board, BoardError
 from .event_loop import LoopMonitor, ProcessMeter, stall_report
 from .rows import COLUMNS, introduce, judge, loop_lag_ms, summarise
 
@@ -229,8 +223,8 @@ class Registry:
             while self._unsent:
                 await self.publish()
             await self.board.remove(self.worker_id)
-        except BoardError as error:
-            logger.warning("the last statistics are not published: %s", error)
+        except BoardError:
+            self.missed += 1
 
     async def publish(self) -> None:
         """Publish once: rows within the budget, this worker's figures, who has closed.
@@ -302,10 +296,9 @@ class Registry:
             began = time.monotonic()
             try:
                 await self.publish()
-            except BoardError as error:
-                # Viewers are served without a board; the figures of this second are lost.
+            except BoardError:
+                # Logged by the board. Viewers are served; the figures of this second are lost.
                 self.missed += 1
-                logger.warning("statistics are not published: %s", error)
             await asyncio.sleep(max(0.0, PUBLISH_S - (time.monotonic() - began)))
 
     async def _refresh_blocks(self) -> dict[int, bytes]:
@@ -368,24 +361,3 @@ class Registry:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.error("statistics stopped", exc_info=task.exception())
-
-
-@functools.cache
-def memory_board() -> MemoryBoard:
-    """The board of a process that has no Redis; its readers are in the same process."""
-    return MemoryBoard()
-
-
-@functools.cache
-def get_registry() -> Registry:
-    """The registry of this process, as the settings want it."""
-    url: str = settings.REDIS_URL
-    registry = Registry(
-        f"{socket.gethostname()}:{os.getpid()}",
-        RedisBoard(url) if url else memory_board(),
-        warm_up=settings.STATISTICS_WARM_UP,
-        enabled=settings.STATISTICS,
-        store_statistics=lambda: get_frame_store().stats(),
-    )
-    atexit.register(registry.log_final_report)
-    return registry

@@ -142,8 +142,8 @@ class CloseCode(enum.IntEnum):
     DONE = 1000
     RESTARTING = 1012
     NOT_THIS_PROTOCOL = 4400
-    LOG_IN = 4401
-    NOT_YOURS = 4403
+    UNAUTHENTICATED = 4401
+    FORBIDDEN = 4403
     NO_SUCH_SESSION = 4404
     SLOW = 4408
     TOO_LARGE = 4413
@@ -164,8 +164,8 @@ _MEANINGS = {
     CloseCode.DONE: "done",
     CloseCode.RESTARTING: "restarting",
     CloseCode.NOT_THIS_PROTOCOL: "not this protocol",
-    CloseCode.LOG_IN: "log in first",
-    CloseCode.NOT_YOURS: "not yours",
+    CloseCode.UNAUTHENTICATED: "log in first",
+    CloseCode.FORBIDDEN: "not yours",
     CloseCode.NO_SUCH_SESSION: "no such session",
     CloseCode.SLOW: "slow, no acknowledgement",
     CloseCode.TOO_LARGE: "message too large",

@@ -33,16 +33,14 @@ from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from channels.layers import get_channel_layer
-from django.conf import settings
-
 from ..playback.commands import CommandError, CommandId, Seek
 from ..playback.playhead import Playhead
 from ..playback.protocol import MAX_ROOMS, ErrorCode
-from .messages import OUT_OF_REACH, RoomMessages
+from ..redis.clients import REDIS_ERRORS, RedisAway
+from .messages import RoomMessages
 from .people import MAX_LISTED, Person, Roster, room_message
 from .state import RoomCommand, RoomState
-from .store import LocalRooms, RedisRooms, RoomStore
+from .store import RoomStore
 
 logger = logging.getLogger("streaming.rooms.hub")
 
@@ -194,14 +192,13 @@ class RoomHub:
         self._tasks = [clock_known, *(loop.create_task(each) for each in work)]
 
     async def stop(self) -> None:
-        """End all tasks and release the store."""
+        """End all tasks."""
         running = set(self._tasks)
         while running:
             # Again and again: a Redis call that times out at that moment swallows a cancellation.
             for task in running:
                 task.cancel()
             _, running = await asyncio.wait(running, timeout=0.1)
-        await self._store.close()
 
     # From connections -----------------------------------------------------------------------
 
@@ -373,7 +370,7 @@ class RoomHub:
     async def _viewer_name(self, key: str) -> str:
         try:
             return f"viewer {await self._store.number(key)}"
-        except OUT_OF_REACH as error:
+        except REDIS_ERRORS as error:
             self._lost(error)
             return "viewer"
 
@@ -385,7 +382,7 @@ class RoomHub:
                     return found
                 if await self._store.replace(key, fresh, 0):
                     break
-        except OUT_OF_REACH as error:
+        except REDIS_ERRORS as error:
             self._lost(error)
         return fresh
 
@@ -401,7 +398,7 @@ class RoomHub:
                 # Gone (flushed, expired): ours is the only memory of it.
                 state = found or replace(room.state or state, version=0)
                 changed = _folded(state, changes)
-        except OUT_OF_REACH as error:
+        except REDIS_ERRORS as error:
             # The members here go on together; versions settle it when the store is back.
             self._lost(error)
         by = {change.member for _, change in changes}
@@ -456,7 +453,7 @@ class RoomHub:
         try:
             rosters = await self._store.rosters(self._worker, {room.key: people})
             room.roster = rosters[room.key]
-        except OUT_OF_REACH as error:
+        except REDIS_ERRORS as error:
             self._lost(error)
             room.roster = Roster.of(len(people), people[:MAX_LISTED])
         room.tell(newcomers)
@@ -464,11 +461,14 @@ class RoomHub:
     async def _set_clock(self) -> None:
         try:
             self._offset = await self._store.offset()
-        except OUT_OF_REACH as error:
+        except REDIS_ERRORS as error:
             self._lost(error)
 
     def _lost(self, error: Exception) -> None:
         self.out_of_reach += 1
+        if isinstance(error, RedisAway):
+            # Logged by whoever asked.
+            return
         if self.out_of_reach == 1 or self.out_of_reach % 100 == 0:
             logger.warning("rooms are shared by this worker only, for now: %s", error)
 
@@ -487,7 +487,7 @@ class RoomHub:
         for first in range(0, len(rooms), HEAL_TOGETHER):
             try:
                 await self._heal_some(rooms[first : first + HEAL_TOGETHER])
-            except OUT_OF_REACH as error:
+            except REDIS_ERRORS as error:
                 self._lost(error)
                 return
             await asyncio.sleep(0)
@@ -537,18 +537,3 @@ def _folded(state: RoomState, changes: Sequence[tuple[Person, _Change]]) -> Room
 def _key(slug: str, room: str) -> str:
     """A room's name in the store and the channel layer, which limits length and characters."""
     return hashlib.sha256(f"{slug}/{room}".encode()).hexdigest()[:32]
-
-
-_hub: tuple[asyncio.AbstractEventLoop, RoomHub] | None = None
-
-
-def room_hub() -> RoomHub:
-    """The running loop's hub, started at the first call."""
-    global _hub
-    loop = asyncio.get_running_loop()
-    if _hub is None or _hub[0] is not loop:
-        store: RoomStore = RedisRooms(settings.REDIS_URL) if settings.REDIS_URL else LocalRooms()
-        hub = RoomHub(store, get_channel_layer())
-        hub.start()
-        _hub = (loop, hub)
-    return _hub[1]

@@ -9,12 +9,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from redis.exceptions import RedisError
-
+from ..redis.clients import REDIS_ERRORS
 from .state import RoomState
-
-OUT_OF_REACH = (RedisError, OSError)
-"""How a store or a layer in Redis fails."""
 
 
 class RoomMessages:
@@ -47,7 +43,7 @@ class RoomMessages:
         while True:
             try:
                 message = await self._layer.receive(channel)
-            except OUT_OF_REACH as error:
+            except REDIS_ERRORS as error:
                 self._lost(error)
                 await asyncio.sleep(self._retry_seconds)
                 continue
@@ -60,7 +56,7 @@ class RoomMessages:
         message = {"type": "room.changed", "key": key, "state": state.as_dict()}
         try:
             await self._layer.group_send(f"replay.room.{key}", message)
-        except OUT_OF_REACH as error:
+        except REDIS_ERRORS as error:
             self._lost(error)
 
     async def subscribe(self, key: str) -> None:
@@ -68,7 +64,7 @@ class RoomMessages:
         if self._layer is not None:
             try:
                 await self._layer.group_add(f"replay.room.{key}", await self._own_channel())
-            except OUT_OF_REACH as error:
+            except REDIS_ERRORS as error:
                 self._lost(error)
 
     async def unsubscribe(self, key: str) -> None:
@@ -76,7 +72,7 @@ class RoomMessages:
         if self._layer is not None:
             try:
                 await self._layer.group_discard(f"replay.room.{key}", await self._own_channel())
-            except OUT_OF_REACH as error:
+            except REDIS_ERRORS as error:
                 self._lost(error)
 
     async def _own_channel(self) -> str:

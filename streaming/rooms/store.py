@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from redis import asyncio as redis
-
+from ..redis.clients import RedisClients
 from .people import MAX_LISTED, Person, Roster
 from .state import RoomState
 
@@ -24,7 +23,8 @@ MEMBERS_EXPIRE_SECONDS = 15
 """A worker that has not said how many members it has for so long has none: three times as long as
 a worker with as many rooms as it may have takes to say it again."""
 
-REDIS_TIMEOUT = 1.0
+AWAY = "rooms are shared by this worker only"
+"""What is the case while Redis does not answer, for the log."""
 
 QUICK_SECONDS, MAX_LOOKS = 0.005, 5
 """A look at the common clock is off by at most half of what it took. If that was longer than this,
@@ -43,7 +43,7 @@ return 1
 
 
 class RoomStore(Protocol):
-    """What the hub needs. All methods raise OSError or RedisError if the store is out of reach."""
+    """What the hub needs. All methods raise OSError (RedisAway) if the store is out of reach."""
 
     async def load(self, keys: Sequence[str]) -> list[RoomState | None]:
         """The states of rooms, None for one that does not exist."""
@@ -61,9 +61,6 @@ class RoomStore(Protocol):
 
     async def offset(self) -> float:
         """Seconds to add to our monotonic clock to get the rooms' common clock."""
-
-    async def close(self) -> None:
-        """Release connections."""
 
 
 class LocalRooms:
@@ -100,68 +97,66 @@ class LocalRooms:
     async def offset(self) -> float:
         return 0.0
 
-    async def close(self) -> None:
-        """Nothing to release."""
-
 
 class RedisRooms:
     """Rooms that all workers share. Their clock is the Redis server's."""
 
-    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._redis = redis.Redis.from_url(
-            url,
-            decode_responses=True,
-            socket_timeout=REDIS_TIMEOUT,
-            socket_connect_timeout=REDIS_TIMEOUT,
-        )
+    def __init__(self, clients: RedisClients, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clients = clients
+        self._redis = clients.for_loop()
         self._replace = self._redis.register_script(_REPLACE)
         self._clock = clock
 
     async def load(self, keys: Sequence[str]) -> list[RoomState | None]:
         if not keys:
             return []
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.mget([_state_key(key) for key in keys])
-            for key in keys:
-                pipe.expire(_state_key(key), EXPIRE_SECONDS)
-            found = (await pipe.execute())[0]
+        with self._clients.asking(AWAY):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.mget([_state_key(key) for key in keys])
+                for key in keys:
+                    pipe.expire(_state_key(key), EXPIRE_SECONDS)
+                found = (await pipe.execute())[0]
         return [RoomState.from_dict(json.loads(text)) if text else None for text in found]
 
     async def replace(self, key: str, state: RoomState, expected: int) -> bool:
         text = json.dumps(state.as_dict())
-        done = await self._replace(keys=[_state_key(key)], args=[expected, text, EXPIRE_SECONDS])
-        return bool(done)
+        arguments: list[str | int] = [expected, text, EXPIRE_SECONDS]
+        with self._clients.asking(AWAY):
+            return bool(await self._replace(keys=[_state_key(key)], args=arguments))
 
     async def rosters(
         self, worker: str, people: Mapping[str, Sequence[Person]]
     ) -> dict[str, Roster]:
-        now = int((await self._redis.time())[0])
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for key, here in people.items():
-                name = f"replay:room-people:{key}"
-                if here:
-                    listed = [(person.id, person.name, person.joined) for person in here]
-                    said = json.dumps([now, len(here), listed[:MAX_LISTED]])
-                    pipe.hset(name, worker, said)
-                else:
-                    pipe.hdel(name, worker)
-                pipe.expire(name, MEMBERS_EXPIRE_SECONDS)
-                pipe.hvals(name)
-            answers = await pipe.execute()
+        with self._clients.asking(AWAY):
+            now = int((await self._redis.time())[0])
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for key, here in people.items():
+                    name = f"replay:room-people:{key}"
+                    if here:
+                        listed = [(person.id, person.name, person.joined) for person in here]
+                        said = json.dumps([now, len(here), listed[:MAX_LISTED]])
+                        pipe.hset(name, worker, said)
+                    else:
+                        pipe.hdel(name, worker)
+                    pipe.expire(name, MEMBERS_EXPIRE_SECONDS)
+                    pipe.hvals(name)
+                answers = await pipe.execute()
         return {key: _roster(answers[3 * i + 2], now) for i, key in enumerate(people)}
 
     async def number(self, key: str) -> int:
         name = f"replay:room-numbers:{key}"
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.incr(name)
-            pipe.expire(name, EXPIRE_SECONDS)
-            return int((await pipe.execute())[0])
+        with self._clients.asking(AWAY):
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.incr(name)
+                pipe.expire(name, EXPIRE_SECONDS)
+                return int((await pipe.execute())[0])
 
     async def offset(self) -> float:
         quickest, offset = math.inf, 0.0
         for _ in range(MAX_LOOKS):
             before = self._clock()
-            seconds, micros = await self._redis.time()
+            with self._clients.asking(AWAY):
+                seconds, micros = await self._redis.time()
             after = self._clock()
             if after - before < quickest:
                 quickest = after - before
@@ -170,15 +165,12 @@ class RedisRooms:
                 break
         return offset
 
-    async def close(self) -> None:
-        await self._redis.aclose()
-
 
 def _state_key(key: str) -> str:
     return f"replay:room:{key}"
 
 
-def _roster(said: Sequence[str], now: int) -> Roster:
+def _roster(said: Sequence[bytes], now: int) -> Roster:
     """said: of each worker when it was said, how many members it has, and some of them."""
     fresh = [
         (count, there)

@@ -127,16 +127,3 @@ def read_session(slug: str) -> SessionInfo | None:
         round=session.round,
         metadata=dict(session.metadata),
     )
-
-
-_catalogue = Catalogue()
-
-
-async def find(slug: str) -> SessionInfo | None:
-    """`Catalogue.find` of this process's catalogue."""
-    return await _catalogue.find(slug)
-
-
-def forget(slug: str) -> None:
-    """`Catalogue.forget` of this process's catalogue."""
-    _catalogue.forget(slug)

@@ -19,13 +19,11 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgpack
-from django.conf import settings
 
 from sessions_app.recording import CorruptRecording, Schema
 
-from . import catalogue
 from .byte_cache import ByteCache
-from .catalogue import SessionInfo
+from .catalogue import Catalogue, SessionInfo
 from .open_recordings import OpenRecordings, StaleVersion
 from .shared_cache import SharedCache
 from .source import FrameSource
@@ -66,19 +64,28 @@ UNREADABLE = (CorruptRecording, OSError)
 
 
 class FrameStore:
-    """Segments and rows of any session. One per process; belongs to one event loop at a time."""
+    """Segments and rows of any session. One per worker; belongs to one event loop at a time."""
 
     def __init__(
         self,
         *,
         memory_bytes: int,
-        redis_url: str = "",
+        catalogue: Catalogue | None = None,
+        shared: SharedCache | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """memory_bytes: bound of the in-process cache; redis_url: "" for a single worker."""
+        """Make a store; it opens and reads nothing yet.
+
+        Args:
+            memory_bytes: bound of the in-process cache.
+            catalogue: asked why a recording's file is not there; its own by default.
+            shared: what all workers have made; None for a single worker.
+            clock: monotonic seconds, of what is tried again and closed when idle.
+        """
         self._executor = ThreadPoolExecutor(BUILD_THREADS, thread_name_prefix="frames")
         self.files = OpenRecordings(self._executor, clock=clock)
-        self.shared = SharedCache(redis_url) if redis_url else None
+        self.shared = shared
+        self._catalogue = catalogue or Catalogue()
         self._memory: ByteCache[PieceKey, Any] = ByteCache(memory_bytes)
         self._making: dict[PieceKey, asyncio.Task[Any]] = {}
         self.counts: Counter[str] = Counter()
@@ -86,6 +93,11 @@ class FrameStore:
     async def schema(self, info: SessionInfo) -> Schema:
         """The recording's schema, in its order. Raises: as `OpenRecordings.open`."""
         return (await self._open(info, info.version)).schema
+
+    def frame_count(self, info: SessionInfo) -> int:
+        """Frames that can be had now: of a live session what its producer here has published."""
+        source = self.files.peek(info.version) if info.is_live else None
+        return info.frame_count if source is None else source.frame_count
 
     def attach(self, version: str, source: FrameSource) -> None:
         """Serve `version` from a live session's memory. Only whole segments are cached."""
@@ -175,8 +187,8 @@ class FrameStore:
         if not isinstance(error, FileNotFoundError | StaleVersion):
             return error
         # An import that takes the place of another removes its file last of all.
-        catalogue.forget(info.slug)
-        now = await catalogue.find(info.slug)
+        self._catalogue.forget(info.slug)
+        now = await self._catalogue.find(info.slug)
         if now is None or now.version != version:
             return StaleVersion(f"{info.slug!r} was imported again or deleted")
         if isinstance(error, StaleVersion):
@@ -325,13 +337,13 @@ class FrameStore:
         }
 
     async def close(self) -> None:
-        """Release files, threads and connections. The store cannot be used afterwards."""
+        """Release files and threads. The store cannot be used afterwards."""
         for task in list(self._making.values()):
             task.cancel()
         self.files.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
         if self.shared is not None:
-            await self.shared.close()
+            self.shared.close()
 
 
 def _row_blocks(
@@ -356,23 +368,3 @@ def _row_blocks(
             part = slice((frame - start) // grid, -(-(end - start) // grid), step)
             parts.append((RowsKey(info.version, grid, index, subset, info.lap_length), part))
     return parts
-
-
-_store: FrameStore | None = None
-
-
-def get_frame_store() -> FrameStore:
-    """This process's store, made at the first call from the settings."""
-    global _store
-    if _store is None:
-        url = settings.REDIS_URL if settings.FRAME_STORE_SHARED else ""
-        _store = FrameStore(memory_bytes=settings.FRAME_STORE_BYTES, redis_url=url)
-    return _store
-
-
-async def close_frame_store() -> None:
-    """Close this process's store, if it was used; the next call makes a new one."""
-    global _store
-    store, _store = _store, None
-    if store is not None:
-        await store.close()

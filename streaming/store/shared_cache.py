@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from redis.asyncio import Redis
-from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
+
+from ..redis.clients import REDIS_ERRORS, RedisClients
 
 Answer = TypeVar("Answer")
 
@@ -81,23 +83,20 @@ class Claim:
 
 
 class SharedCache:
-    """Byte strings in Redis, by key, for all workers. Belongs to one event loop at a time."""
+    """Byte strings in Redis, by key, for all workers. Belongs to one event loop."""
 
     def __init__(
         self,
-        url: str,
+        clients: RedisClients,
         *,
         prefix: str = "replay:frames:",
         patience: float = PATIENCE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """url: redis://…, rediss://… or unix://…"""
-        self._url = url
         self._prefix = prefix
         self._patience = patience
         self._clock = clock
-        self._client: Redis | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._client = clients.for_loop()
         self._failures = 0
         self._retry_after = RETRY_SECONDS
         self._closed_until = 0.0
@@ -229,7 +228,7 @@ class SharedCache:
             raise Unavailable("Redis is being left alone after failures")
         # After a pause the first question decides; the others do without until it is answered.
         self._probing = self._failures >= FAILURES_TO_OPEN
-        answer: asyncio.Future[Answer] = asyncio.ensure_future(question(self._connected()))
+        answer: asyncio.Future[Answer] = asyncio.ensure_future(question(self._client))
         # A late answer is not cancelled: that would cost the connection, and with it the next one.
         self._pending.add(answer)
         answer.add_done_callback(self._answered)
@@ -241,7 +240,7 @@ class SharedCache:
                     raise Unavailable(f"no answer in {LONGEST_WAIT_SECONDS * 1000:.0f} ms")
             try:
                 result = answer.result()
-            except (RedisError, OSError) as error:
+            except REDIS_ERRORS as error:
                 # From a script, older servers wrap it in an error of their own.
                 if isinstance(error, OutOfMemoryError) or "OOM command" in str(error):
                     self._full_until = self._clock() + FULL_SECONDS
@@ -281,21 +280,6 @@ class SharedCache:
             self._closed_until = self._clock() + self._retry_after
             self._retry_after = min(MAX_RETRY_SECONDS, self._retry_after * 2)
 
-    def _connected(self) -> Redis:
-        loop = asyncio.get_running_loop()
-        if self._client is None or self._loop is not loop:
-            self._client = Redis.from_url(
-                self._url,
-                socket_connect_timeout=1.0,
-                socket_timeout=2.0,
-                max_connections=64,
-                # Telling the server our library's version costs two questions and 5 ms each time.
-                driver_info=None,
-            )
-            self._proven = False
-            self._loop = loop
-        return self._client
-
     def stats(self) -> dict[str, Any]:
         """Counters and whether Redis is in use, for metrics and the admin."""
         return {
@@ -304,9 +288,7 @@ class SharedCache:
             **self.counts,
         }
 
-    async def close(self) -> None:
+    def close(self) -> None:
+        """Wait for no answer any more."""
         for answer in list(self._pending):
             answer.cancel()
-        if self._client is not None and self._loop is asyncio.get_running_loop():
-            await self._client.aclose()
-        self._client = None

@@ -9,10 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from replayproject import health
 from replayproject.asgi import application
-from streaming.connections.drain import drain
-from streaming.monitoring.registry import get_registry
 from streaming.server.daphne import run_server
 
 
@@ -24,15 +21,13 @@ class Command(BaseCommand):
         parser.add_argument("--ready", type=int, required=True, help="pipe to report on")
 
     def handle(self, *, socket: int, ready: int, **options: Any) -> None:
+        worker = application.worker
+
         def listening(_port: int) -> None:
             # The reactor says so just before its event loop runs.
-            asyncio.get_event_loop().call_soon(get_registry().start)
+            asyncio.get_event_loop().call_soon(worker.start)
             os.write(ready, b"1")
             os.close(ready)
 
-        async def end() -> None:
-            health.start_draining()
-            await drain()
-            await get_registry().stop()
-
-        run_server(application, socket_fd=socket, on_listening=listening, drain=end)
+        run_server(application, socket_fd=socket, on_listening=listening, drain=worker.drain)
+        asyncio.get_event_loop().run_until_complete(worker.close())

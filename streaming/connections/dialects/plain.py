@@ -9,7 +9,6 @@ import time
 from typing import Any
 
 from channels.db import database_sync_to_async
-from django.conf import settings
 
 from ...playback.command_parser import parse_command
 from ...playback.commands import (
@@ -27,8 +26,6 @@ from ...playback.protocol import CloseCode, Encoding, ErrorCode, MessageType
 from ...playback.viewer import Viewer
 from ...store.catalogue import SessionInfo
 from ..lifecycle import Connection
-from ..session_watch import frame_count
-from .plain_metadata import read_plain_metadata
 
 PLAIN_ACTIONS = "play, pause, seek, speed"
 
@@ -54,7 +51,7 @@ class PlainConnection(Connection):
         elif viewer is None:
             self.hold(command)
         else:
-            self.carry_out(viewer, command)
+            self.apply(viewer, command)
 
     def execute(self, viewer: Viewer, command: Command) -> None:
         now = time.monotonic()
@@ -95,11 +92,11 @@ class PlainConnection(Connection):
             return
         self._told = news
         if info.state == "failed":
-            self.pump.say({"type": MessageType.LOADING_ERROR.value, "message": info.message})
+            self.pump.enqueue({"type": MessageType.LOADING_ERROR.value, "message": info.message})
         elif info.is_ready or info.is_live:
             self.spawn(self._open(info))
         else:
-            self.pump.say(self._progress(info.progress, info.message))
+            self.pump.enqueue(self._progress(info.progress, info.message))
 
     def _progress(self, progress: float, message: str) -> dict[str, Any]:
         return {
@@ -110,12 +107,14 @@ class PlainConnection(Connection):
         }
 
     async def _open(self, info: SessionInfo) -> None:
-        metadata = await database_sync_to_async(read_plain_metadata)(info.slug, info.version)
-        self.pump.say(self._progress(100.0, "ready"))
-        self.pump.say(
+        read = database_sync_to_async(self._services.read_plain_metadata)
+        metadata = await read(info.slug, info.version)
+        frames = self._services.frames.frame_count(info)
+        self.pump.enqueue(self._progress(100.0, "ready"))
+        self.pump.enqueue(
             {
                 "type": MessageType.LOADING_COMPLETE.value,
-                "frames": frame_count(info),
+                "frames": frames,
                 "load_time_seconds": self.elapsed,
                 "elapsed_seconds": self.elapsed,
                 "metadata": metadata,
@@ -123,7 +122,7 @@ class PlainConnection(Connection):
         )
         self.pump.info = info
         self.pump.viewer = Viewer(
-            frame_count=frame_count(info),
+            frame_count=frames,
             frame_rate=info.frame_rate,
             segment_frames=1,
             now=time.monotonic(),
@@ -131,9 +130,9 @@ class PlainConnection(Connection):
             lead=0.0,
             window=None,
             live=info.is_live,
-            acknowledge_within=settings.ACK_TIMEOUT,
+            acknowledge_within=self._services.admission.limits.ack_timeout,
         )
-        self.carry_out_held(self.pump.viewer)
+        self.apply_held(self.pump.viewer)
         if not info.is_live:
             self.unwatch()
         self.pump.wake()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Any
 
 from sessions_app.models import Event, Geometry, Session
@@ -23,9 +22,9 @@ SESSION_TYPES = {"race": "R", "sprint": "S", "qualifying": "Q"}
 GREY = (128, 128, 128)
 
 
-@lru_cache(maxsize=64)
 def read_plain_metadata(slug: str, version: str) -> dict[str, Any]:
-    """The `metadata` of a session; blocking. version: names what may be kept.
+    """The `metadata` of a session; blocking. version: of the recording; what is read may be kept
+    by it.
 
     Raises: Session.DoesNotExist.
     """

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from channels.db import database_sync_to_async
-from django.conf import settings
 
 from sessions_app.recording import InvalidColumns, RecordingError, in_words
 
@@ -34,21 +33,15 @@ from ...playback.event_track import EventTrack
 from ...playback.playhead import Playhead
 from ...playback.protocol import MAX_NAME_LENGTH, SUBPROTOCOL, CloseCode, ErrorCode, MessageType
 from ...playback.viewer import Viewer
-from ...rooms.hub import room_hub
 from ...rooms.state import RoomCommand
 from ...store.catalogue import SessionInfo
-from ...store.frame_store import get_frame_store
 from ...store.open_recordings import StaleVersion
 from ...store.subset import subset_key, subset_schema
-from ..lifecycle import Connection, Receive
-from ..pump import RETRY_SECONDS, Send, bye
-from ..resume import ResumeError, issue_token, read_token, resume_memory
-from ..session_watch import frame_count
-from .event_messages import read_event_messages
-from .plain import PlainConnection
-from .welcome import pong, told_of, welcome
-
-NOT_THIS_PROTOCOL = f"ask for subprotocol {SUBPROTOCOL!r}, or for none to get the plain dialect"
+from ..lifecycle import Connection
+from ..pump import RETRY_SECONDS, Send
+from ..resume import ResumeError, issue_token, read_token
+from ..services import Services
+from .welcome import hello_summary, pong, welcome
 
 
 class ReplayConnection(Connection):
@@ -58,8 +51,8 @@ class ReplayConnection(Connection):
 
     __slots__ = ("_hello", "_ready", "_told", "_unopened")
 
-    def __init__(self, scope: Mapping[str, Any], receive: Receive, send: Send, slug: str) -> None:
-        super().__init__(scope, receive, send, slug)
+    def __init__(self, services: Services, scope: Mapping[str, Any], send: Send, slug: str) -> None:
+        super().__init__(services, scope, send, slug)
         self._hello: Hello | None = None
         self._ready = False
         self._told: tuple[str, float, str] | None = None
@@ -75,11 +68,11 @@ class ReplayConnection(Connection):
             self._acknowledge(viewer, command)
         elif isinstance(command, Ping):
             self.client_reported(command)
-            self.pump.say(pong(command))
+            self.pump.enqueue(pong(command))
         elif isinstance(command, Bye):
             if viewer is not None:
                 # Before it closes: by then whichever worker it comes back to knows where it was.
-                await resume_memory().ended(self.id, viewer.playhead(time.monotonic()))
+                await self._services.resume.ended(self.id, viewer.playhead(time.monotonic()))
             self.pump.close(CloseCode.DONE)
         elif isinstance(command, Hello):
             await self._greet(command)
@@ -90,7 +83,7 @@ class ReplayConnection(Connection):
         elif viewer is None:
             self.hold(command)
         else:
-            self.carry_out(viewer, command)
+            self.apply(viewer, command)
 
     def _acknowledge(self, viewer: Viewer, command: Acknowledge) -> None:
         now_ns = time.monotonic_ns()
@@ -110,7 +103,7 @@ class ReplayConnection(Connection):
             return
         self._execute_alone(viewer, command, now)
         if not isinstance(command, Request):
-            resume_memory().changed(self.id, viewer.playhead(now))
+            self._services.resume.changed(self.id, viewer.playhead(now))
 
     def _execute_alone(self, viewer: Viewer, command: Command, now: float) -> None:
         match command:
@@ -141,12 +134,12 @@ class ReplayConnection(Connection):
                 name = command.name or ("" if again else self._usual_name())
                 self._join_room(viewer, command.room, command.id, again=again, name=name)
                 if before is not None and not again:
-                    room_hub().leave(self.slug, before, self)
+                    self._services.rooms.leave(self.slug, before, self)
             case Leave():
                 if viewer.room is None:
                     raise CommandError(ErrorCode.NO_ROOM, "not in a room: join one first")
                 self._leave_room(viewer)
-                self.pump.say({"type": MessageType.ROOM.value, "room": None, "members": 0})
+                self.pump.enqueue({"type": MessageType.ROOM.value, "room": None, "members": 0})
                 viewer.notify(command.id)
 
     # Rooms ----------------------------------------------------------------------------------
@@ -157,7 +150,7 @@ class ReplayConnection(Connection):
             target = viewer.target(command.frame, command.time)
             self.statistics.seek_started(time.monotonic_ns())
         timeline = viewer.timeline
-        room_hub().command(
+        self._services.rooms.command(
             self.slug,
             room,
             self,
@@ -178,7 +171,7 @@ class ReplayConnection(Connection):
     ) -> None:
         """Raises: CommandError if the hub refuses; the viewer stays where it is."""
         playhead = viewer.playhead(time.monotonic())
-        room_hub().join(self.slug, room, self, playhead, id, again=again, name=name)
+        self._services.rooms.join(self.slug, room, self, playhead, id, again=again, name=name)
         viewer.room = room
 
     def _usual_name(self) -> str:
@@ -192,7 +185,7 @@ class ReplayConnection(Connection):
 
     def _leave_room(self, viewer: Viewer) -> None:
         if viewer.room is not None:
-            room_hub().leave(self.slug, viewer.room, self)
+            self._services.rooms.leave(self.slug, viewer.room, self)
             viewer.room = None
 
     def follow_room(
@@ -211,13 +204,13 @@ class ReplayConnection(Connection):
             self.note_status(viewer)
             viewer.follow(playhead, at, now, sought=sought, generation=generation, id=id)
             self.note_status(viewer)
-            resume_memory().changed(self.id, viewer.playhead(now))
+            self._services.resume.changed(self.id, viewer.playhead(now))
             self.pump.wake()
 
     def room_said(self, message: dict[str, Any]) -> None:
         viewer = self.viewer
         if viewer is not None and viewer.room == message["room"]:
-            self.pump.say(message)
+            self.pump.enqueue(message)
 
     # Hello ----------------------------------------------------------------------------------
 
@@ -228,7 +221,7 @@ class ReplayConnection(Connection):
         if info is None:
             return
         self.statistics.about.update(
-            encoding=hello.encoding.value, dialect=SUBPROTOCOL, hello=told_of(hello)
+            encoding=hello.encoding.value, dialect=SUBPROTOCOL, hello=hello_summary(hello)
         )
         self._unopened = None
         if info.is_ready or info.is_live:
@@ -239,7 +232,7 @@ class ReplayConnection(Connection):
                 raise
         else:
             # Names are checked when there is a schema to check them against.
-            self.pump.say(welcome(self.id, info, hello, None, Playhead(0.0, 1.0, False)))
+            self.pump.enqueue(welcome(self.id, info, hello, None, Playhead(0.0, 1.0, False)))
         self._hello = hello
         if not self._ready:
             self.session_changed(info)
@@ -247,7 +240,7 @@ class ReplayConnection(Connection):
     async def _open(self, info: SessionInfo, hello: Hello) -> None:
         """Make the viewer and welcome the client. Raises: CommandError for unknown names."""
         try:
-            schema = await get_frame_store().schema(info)
+            schema = await self._services.frames.schema(info)
         except StaleVersion:
             self.pump.close_stale()
             return
@@ -260,9 +253,10 @@ class ReplayConnection(Connection):
         except InvalidColumns as error:
             raise CommandError(ErrorCode.BAD_VALUE, str(error), hello.id) from None
         start = await self._resumed(info, hello)
+        frames = self._services.frames.frame_count(info)
         now = time.monotonic()
         viewer = Viewer(
-            frame_count=frame_count(info),
+            frame_count=frames,
             frame_rate=info.frame_rate,
             segment_frames=schema.segment_frames,
             now=now,
@@ -272,22 +266,23 @@ class ReplayConnection(Connection):
             max_fps=hello.max_fps,
             live=info.is_live,
             start=start,
-            acknowledge_within=settings.ACK_TIMEOUT,
+            acknowledge_within=self._services.admission.limits.ack_timeout,
         )
         self.info = self.pump.info = info
         self.pump.subset = subset
-        self.pump.say(
+        self.pump.enqueue(
             welcome(
                 self.id,
                 info,
                 hello,
                 subset_schema(schema, subset),
                 viewer.playhead(now),
+                frames=frames,
                 resumed=start is not None,
             )
         )
         if hello.events:
-            read = database_sync_to_async(read_event_messages)
+            read = database_sync_to_async(self._services.read_event_messages)
             self.pump.events = EventTrack(await read(info.slug, info.version))
         self.statistics.window = hello.window
         self.statistics.credit = hello.window
@@ -298,8 +293,8 @@ class ReplayConnection(Connection):
             try:
                 self._join_room(viewer, start.room, again=True, name=name)
             except CommandError as error:
-                self.say_error(error.code, error.message, hello.id)
-        self.carry_out_held(viewer)
+                self.enqueue_error(error.code, error.message, hello.id)
+        self.apply_held(viewer)
         if not info.is_live:
             self.unwatch()
         self.pump.wake()
@@ -311,10 +306,10 @@ class ReplayConnection(Connection):
         try:
             connection_id, playhead = read_token(hello.resume, self.slug)
         except ResumeError as error:
-            self.say_error(ErrorCode.BAD_VALUE, f"resume: {error}: starting anew", hello.id)
+            self.enqueue_error(ErrorCode.BAD_VALUE, f"resume: {error}: starting anew", hello.id)
             return None
-        known = await resume_memory().get(connection_id, info.frame_rate)
-        # The token of a farewell may be newer than what its worker has shared so far.
+        known = await self._services.resume.get(connection_id, info.frame_rate)
+        # The token of a `bye` may be newer than what its worker has shared so far.
         return playhead if known is None or known.generation < playhead.generation else known
 
     # The session ----------------------------------------------------------------------------
@@ -329,9 +324,9 @@ class ReplayConnection(Connection):
             return
         self._told = news
         if info.state == "failed":
-            self.pump.say({"type": MessageType.LOADING_ERROR.value, "message": info.message})
+            self.pump.enqueue({"type": MessageType.LOADING_ERROR.value, "message": info.message})
         elif info.is_ready or info.is_live:
-            self.pump.say(
+            self.pump.enqueue(
                 {
                     "type": MessageType.LOADING_COMPLETE.value,
                     "frames": info.frame_count,
@@ -341,7 +336,7 @@ class ReplayConnection(Connection):
             )
             self.spawn(self._open_late(info, hello))
         else:
-            self.pump.say(
+            self.pump.enqueue(
                 {
                     "type": MessageType.LOADING_PROGRESS.value,
                     "progress": info.progress,
@@ -356,7 +351,7 @@ class ReplayConnection(Connection):
         except CommandError as error:
             # A name that is unknown now that there is a schema: the client may say hello again.
             self._hello = None
-            self.say_error(error.code, error.message, hello.id)
+            self.enqueue_error(error.code, error.message, hello.id)
             self._wait_if_unavailable(info, hello, error)
 
     def _wait_if_unavailable(self, info: SessionInfo, hello: Hello, error: CommandError) -> None:
@@ -377,12 +372,12 @@ class ReplayConnection(Connection):
             except CommandError as error:
                 self._hello = None
                 if error.code is not ErrorCode.UNAVAILABLE:
-                    self.say_error(error.code, error.message, hello.id)
+                    self.enqueue_error(error.code, error.message, hello.id)
                     return
             else:
                 return
 
-    def farewell(self) -> dict[str, Any]:
+    def bye_fields(self) -> dict[str, Any]:
         viewer = self.viewer
         if viewer is None:
             return {}
@@ -394,33 +389,4 @@ class ReplayConnection(Connection):
         if viewer is not None:
             playhead = viewer.playhead(time.monotonic())
             self._leave_room(viewer)
-            await resume_memory().ended(self.id, playhead)
-
-
-class RefusedConnection(Connection):
-    """A client that asked for subprotocols of which none is ours."""
-
-    async def opened(self, info: SessionInfo) -> None:
-        self.pump.close(CloseCode.NOT_THIS_PROTOCOL, bye(NOT_THIS_PROTOCOL))
-
-    async def message(self, text: str | bytes) -> None:
-        """Nothing is understood."""
-
-    def session_changed(self, info: SessionInfo) -> None:
-        """Nothing is watched."""
-
-
-async def replay_socket(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """The ASGI application of a session's WebSocket; `slug` comes from the URL."""
-    event = await receive()
-    if event["type"] != "websocket.connect":
-        return
-    offered = scope.get("subprotocols") or []
-    dialect: type[Connection]
-    if SUBPROTOCOL in offered:
-        dialect = ReplayConnection
-    else:
-        dialect = RefusedConnection if offered else PlainConnection
-    await send({"type": "websocket.accept", "subprotocol": dialect.subprotocol})
-    slug = scope["url_route"]["kwargs"]["slug"]
-    await dialect(scope, receive, send, slug).run()
+            await self._services.resume.ended(self.id, playhead)

@@ -12,7 +12,6 @@ from ...playback.playhead import Playhead
 from ...playback.protocol import SUBPROTOCOL, MessageType
 from ...store.catalogue import SessionInfo
 from ..resume import issue_token
-from ..session_watch import frame_count
 
 
 def welcome(
@@ -22,10 +21,20 @@ def welcome(
     schema: Schema | None,
     playhead: Playhead,
     *,
+    frames: int = 0,
     resumed: bool = False,
 ) -> dict[str, Any]:
-    """The `welcome` message. schema: of what the client is sent, None while there are no frames."""
-    frames = frame_count(info) if schema is not None else 0
+    """The `welcome` message.
+
+    Args:
+        connection_id: names the connection in the token that resumes it.
+        info: the session.
+        hello: what the client asked for; it is granted.
+        schema: of what the client is sent; None while there are no frames.
+        playhead: where the viewer begins.
+        frames: how many there are now.
+        resumed: whether the playhead is that of a connection before.
+    """
     about = None if schema is None else schema.as_dict()
     message: dict[str, Any] = {
         "type": MessageType.WELCOME.value,
@@ -54,7 +63,7 @@ def welcome(
     return message if hello.id is None else {**message, "id": hello.id}
 
 
-def told_of(hello: Hello) -> dict[str, Any]:
+def hello_summary(hello: Hello) -> dict[str, Any]:
     """What an operator may see of a hello: all but the token that resumes."""
     return {
         "window": hello.window,

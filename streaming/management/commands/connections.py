@@ -13,8 +13,9 @@ from rich.live import Live
 from rich.table import Table
 
 from streaming.admin.live_list import FIGURES, columns
-from streaming.monitoring.board import BoardError
-from streaming.monitoring.reader import Page, Reader, Selection, get_reader
+from streaming.monitoring.board import BoardError, RedisReader
+from streaming.monitoring.reader import Page, Reader, Selection
+from streaming.redis.clients import RedisClients
 
 STYLES = {
     "healthy": "green",
@@ -54,7 +55,7 @@ class Command(BaseCommand):
             descending=not options["ascending"],
             per_page=options["lines"],
         )
-        reader = get_reader()
+        reader = Reader(RedisReader(RedisClients(settings.REDIS_URL)))
         try:
             if options["once"]:
                 console = Console()

@@ -12,9 +12,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from streaming.admin.charts import duration, size
-from streaming.monitoring.board import BoardError
+from streaming.monitoring.board import BoardError, RedisReader
 from streaming.monitoring.profile import Moment, answer, moment
-from streaming.monitoring.reader import NoSuchConnection, Reader, Snapshot, get_reader
+from streaming.monitoring.reader import NoSuchConnection, Reader, Snapshot
+from streaming.redis.clients import RedisClients
 
 from .connections import NO_REDIS
 
@@ -38,7 +39,7 @@ class Command(BaseCommand):
             raise CommandError(
                 f"--duration {duration} --warmup {warmup}: expected at least 3 and 0"
             )
-        reader = get_reader()
+        reader = Reader(RedisReader(RedisClients(settings.REDIS_URL)))
         try:
             found = _profile(reader, duration, warmup)
         except BoardError as error:

@@ -1,42 +1,30 @@
-"""The same viewers on our Daphne and on uvicorn: seeks stay exact, stalled ones stay cheap."""
+"""Viewers on the server: seeks stay exact, stalled ones stay cheap."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import random
-import signal
-from collections.abc import Callable
 
 import numpy as np
 import psutil
 import pytest
 
 from streaming.client.client import connect
-from streaming.playback.protocol import CloseCode
 from tests.conftest import RunningServer
 from tests.deaf_client import DeafClient
 from tests.samples import RACE_SLUG, small_race
-from tests.websocket_client import open_wire
 
 STALLED = 40
 MOST_EACH = 400_000
 """Bytes of server memory: a stalled row viewer at 64x would pass it in a second without a bound.
-uvicorn's own high-water mark and Python's allocator are the larger part of it."""
+Python's allocator is the larger part of it."""
 
 
-@pytest.fixture(params=["daphne", "uvicorn"])
-def running(
-    request: pytest.FixtureRequest,
-    server: RunningServer,
-    start_server: Callable[..., RunningServer],
-) -> tuple[int, int]:
+@pytest.fixture
+def running(server: RunningServer) -> tuple[int, int]:
     """(port, pid of the process that serves)."""
-    if request.param == "daphne":
-        tree = psutil.Process(server.process.pid).children(recursive=True)
-        return server.port, next(p.pid for p in tree if "worker" in p.cmdline())
-    other = start_server(program=("-m", "tests.uvicorn_app"))
-    return other.port, other.process.pid
+    tree = psutil.Process(server.process.pid).children(recursive=True)
+    return server.port, next(p.pid for p in tree if "worker" in p.cmdline())
 
 
 @pytest.mark.parametrize("encoding", ["segments", "rows"])
@@ -78,22 +66,6 @@ async def test_stalled_viewers_cost_little_and_the_others_go_on(
             assert (await anext(client)).numbers[0] == 10
             growth = psutil.Process(pid).memory_info().rss - before
     assert growth / STALLED < MOST_EACH
-
-
-@pytest.mark.parametrize("running", ["uvicorn"], indirect=True)
-async def test_viewers_are_told_when_to_come_back(running: tuple[int, int]) -> None:
-    """Of our own server: see test_ws_graceful_end.py."""
-    port, pid = running
-    process = psutil.Process(pid)
-    async with open_wire(f"ws://127.0.0.1:{port}/ws/sessions/{RACE_SLUG}/") as wire:
-        await wire.ask("hello")
-        await wire.ask("seek", frame=500)
-        os.kill(pid, signal.SIGTERM)
-        bye = await wire.until_type("bye")
-        assert bye["retry_after"] <= 1.0
-        assert bye["resume"]
-        assert await wire.close_code() == CloseCode.RESTARTING
-    process.wait(60)
 
 
 def never_reads(port: int) -> DeafClient:

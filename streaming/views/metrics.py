@@ -21,10 +21,11 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
+from ..monitoring.board import BoardError
+from ..monitoring.reader import Snapshot
 from ..statistics.diagnosis import Verdict
 from ..statistics.histogram import bucket_upper_ns
-from .board import BoardError
-from .reader import Snapshot, get_reader
+from ..worker import worker_of
 
 _COUNTERS = (
     ("bytes_in", "replay_received_bytes", "Bytes from clients.", 1.0),
@@ -145,10 +146,10 @@ class WorkersCollector(Collector):
         yield from (lookups, held)
 
 
-def metrics(_request: HttpRequest) -> HttpResponse:
+def metrics(request: HttpRequest) -> HttpResponse:
     """All workers' metrics; 503 if they cannot be read."""
     try:
-        snapshot = get_reader().snapshot(watching=False)
+        snapshot = worker_of(request).reader.snapshot(watching=False)
     except BoardError as error:
         return HttpResponse(f"{error}\n", status=503, content_type="text/plain; charset=utf-8")
     registry = CollectorRegistry(auto_describe=False)

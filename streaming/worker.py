@@ -1,0 +1,201 @@
+"""Everything that a worker process has one of.
+
+Whoever serves or commands has one `Worker`, made when its process starts, and hands it down: to
+consumers and views in the ASGI scope (`WithWorker`, `worker_of`), to everything below as an
+argument. No module keeps state. Tests make their own, or the piece that they need.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
+from typing import Any, cast
+
+from channels.layers import get_channel_layer
+from django.conf import LazySettings
+from django.http import HttpRequest
+
+from .connections.admission import Admission, Limits
+from .connections.dialects.event_messages import read_event_messages
+from .connections.dialects.plain_metadata import read_plain_metadata
+from .connections.drain import drain
+from .connections.open_connections import OpenConnections
+from .connections.resume import ResumeMemory
+from .connections.session_watch import SessionWatch
+from .connections.timers import TimerWheel
+from .monitoring.board import Board, BoardReader, MemoryBoard, RedisBoard, RedisReader
+from .monitoring.reader import Reader
+from .monitoring.registry import Registry
+from .redis.clients import RedisClients
+from .rooms.hub import RoomHub
+from .rooms.store import LocalRooms, RedisRooms, RoomStore
+from .statistics.connection import WARM_UP
+from .store.catalogue import Catalogue
+from .store.frame_store import FrameStore
+from .store.shared_cache import SharedCache
+
+WORKER = "replay.worker"
+"""Where it stands in an ASGI scope (and, for Django's test client, in a WSGI environment)."""
+
+SESSIONS_KEPT = 64
+"""Sessions whose event messages and plain metadata are kept: some 100 kB each."""
+
+Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+
+class Worker:
+    """What one process has one of. Belongs to one event loop; making it needs none yet.
+
+    Attributes:
+        redis: opens all clients of Redis; None where there is one worker only.
+        catalogue: what is known of sessions, at most a second old.
+        frames: the frame store: segments and rows from memory, Redis, recordings.
+        admission: who may connect, and the limits.
+        connections: the open WebSockets.
+        wheel: wakes the pumps.
+        watch: tells connections how unfinished sessions change.
+        resume: where viewers were.
+        rooms: shared timelines.
+        registry: the connections' figures, on their way to the board.
+        reader: all workers' figures, for pages, REST, metrics and commands; blocks.
+        read_event_messages: (slug, version) → `event` messages, kept for the sessions used last.
+        read_plain_metadata: (slug, version) → the plain dialect's metadata, kept likewise.
+    """
+
+    def __init__(
+        self,
+        *,
+        redis_url: str = "",
+        name: str = "",
+        limits: Limits | None = None,
+        frame_store_bytes: int = 64_000_000,
+        share_frames: bool = True,
+        statistics: bool = True,
+        warm_up: int = WARM_UP,
+        channel_layer: Any = None,
+    ) -> None:
+        """
+        Args:
+            redis_url: of the Redis that all workers share; "" for a single worker.
+            name: of this worker, unique among those that share it; host and process by default.
+            limits: of connections and messages.
+            frame_store_bytes: bound of the frames in memory.
+            share_frames: whether made frames are offered to the other workers.
+            statistics: whether callbacks are counted and published.
+            warm_up: calls of each callback that are not counted.
+            channel_layer: over which workers tell one another of their rooms; None for none.
+        """
+        self.redis = RedisClients(redis_url) if redis_url else None
+        redis = self.redis
+        self.catalogue = Catalogue()
+        self.frames = FrameStore(
+            memory_bytes=frame_store_bytes,
+            catalogue=self.catalogue,
+            shared=SharedCache(redis) if redis is not None and share_frames else None,
+        )
+        self.connections = OpenConnections()
+        self.admission = Admission(limits or Limits(), self.connections, self.catalogue)
+        self.wheel = TimerWheel()
+        self.watch = SessionWatch(self.catalogue, self.frames)
+        self.resume = ResumeMemory(redis)
+        room_store: RoomStore = LocalRooms() if redis is None else RedisRooms(redis)
+        self.rooms = RoomHub(room_store, channel_layer)
+        memory = MemoryBoard()
+        board: Board = memory if redis is None else RedisBoard(redis)
+        board_reader: BoardReader = memory if redis is None else RedisReader(redis)
+        self.registry = Registry(
+            name or f"{socket.gethostname()}:{os.getpid()}",
+            board,
+            warm_up=warm_up,
+            enabled=statistics,
+            store_statistics=self.frames.stats,
+        )
+        self.reader = Reader(board_reader)
+        self.read_event_messages: Callable[[str, str], Sequence[dict[str, Any]]] = lru_cache(
+            SESSIONS_KEPT
+        )(read_event_messages)
+        self.read_plain_metadata: Callable[[str, str], dict[str, Any]] = lru_cache(SESSIONS_KEPT)(
+            read_plain_metadata
+        )
+        self._started = False
+
+    @classmethod
+    def from_settings(cls, settings: LazySettings) -> Worker:
+        """The worker that Django's settings describe."""
+        return cls(
+            redis_url=settings.REDIS_URL,
+            limits=Limits(
+                connections=settings.MAX_CONNECTIONS,
+                connections_per_address=settings.MAX_CONNECTIONS_PER_ADDRESS,
+                messages_per_second=settings.MESSAGES_PER_SECOND,
+                ack_timeout=settings.ACK_TIMEOUT,
+            ),
+            frame_store_bytes=settings.FRAME_STORE_BYTES,
+            share_frames=settings.FRAME_STORE_SHARED,
+            statistics=settings.STATISTICS,
+            warm_up=settings.STATISTICS_WARM_UP,
+            channel_layer=get_channel_layer(),
+        )
+
+    @property
+    def draining(self) -> bool:
+        """Whether it takes no more viewers, because it is about to end."""
+        return self.connections.draining
+
+    def start(self) -> None:
+        """Begin to work on the running event loop; later calls do nothing."""
+        if self._started:
+            return
+        self._started = True
+        self.registry.start()
+        self.rooms.start()
+        atexit.register(self.registry.log_final_report)
+
+    async def drain(self) -> None:
+        """Take no more viewers, tell those that are here when to come back, and wait for them.
+
+        For SIGTERM, before the server ends. Afterwards this worker is not on the board any more.
+        """
+        await drain(self.connections)
+        await self.registry.stop()
+
+    async def close(self) -> None:
+        """End its tasks and release Redis, files and threads. It cannot be used afterwards."""
+        if self._started:
+            await self.registry.stop()
+            await self.rooms.stop()
+        atexit.unregister(self.registry.log_final_report)
+        await self.resume.close()
+        await self.frames.close()
+        if self.redis is not None:
+            await self.redis.close()
+
+
+class WithWorker:
+    """ASGI application that hands a worker down in the scope of everything that is served.
+
+    Attributes:
+        worker: started by the first scope, if it was not started before.
+    """
+
+    def __init__(self, application: Application, worker: Worker) -> None:
+        self._application = application
+        self.worker = worker
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        self.worker.start()
+        scope[WORKER] = self.worker
+        await self._application(scope, receive, send)
+
+
+def worker_of(request: HttpRequest) -> Worker:
+    """The worker that answers `request`. Raises: LookupError if the server did not hand it down."""
+    scope = getattr(request, "scope", request.META)
+    if WORKER not in scope:
+        raise LookupError(
+            f"no {WORKER!r} in the request's scope: serve replayproject.asgi.application"
+        )
+    return cast(Worker, scope[WORKER])
