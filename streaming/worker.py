@@ -71,6 +71,7 @@ class Worker:
         redis_url: str = "",
         name: str = "",
         limits: Limits | None = None,
+        catalogue: Catalogue | None = None,
         frame_store_bytes: int = 64_000_000,
         share_frames: bool = True,
         statistics: bool = True,
@@ -82,6 +83,7 @@ class Worker:
             redis_url: of the Redis that all workers share; "" for a single worker.
             name: of this worker, unique among those that share it; host and process by default.
             limits: of connections and messages.
+            catalogue: of sessions; the database's by default.
             frame_store_bytes: bound of the frames in memory.
             share_frames: whether made frames are offered to the other workers.
             statistics: whether callbacks are counted and published.
@@ -90,7 +92,7 @@ class Worker:
         """
         self.redis = RedisClients(redis_url) if redis_url else None
         redis = self.redis
-        self.catalogue = Catalogue()
+        self.catalogue = catalogue or Catalogue()
         self.frames = FrameStore(
             memory_bytes=frame_store_bytes,
             catalogue=self.catalogue,

@@ -11,8 +11,9 @@ from django.http import HttpRequest
 from django.test import Client
 from django.utils import timezone
 
-from sessions_app.api.caching import Bodies, entity_tag, matches
+from sessions_app.api.caching import entity_tag, matches
 from sessions_app.api.compression import accepts_gzip
+from sessions_app.api.kept import Bodies
 from sessions_app.models import Session
 
 from .small_race import store_small_race

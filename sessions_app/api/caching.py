@@ -9,9 +9,7 @@ page at the same moment cost one building and one packing.
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from threading import Lock
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -21,15 +19,12 @@ from ninja import Schema
 
 from ..models import Session
 from .compression import MIN_COMPRESSED, accepts_gzip, gzipped
+from .kept import kept_of
 
 BODY_FORMAT = 1
 """Raise it when the shape of any body changes: clients then fetch bodies that they have again."""
 YEAR_SECONDS = 31_536_000
 JSON = "application/json"
-
-KEPT_BYTES = 32_000_000
-KEPT_BODY_BYTES = 512_000
-"""Larger ones (frame ranges) are not worth the room that they take from everything else."""
 
 Build = Callable[[], Awaitable[Schema | bytes]]
 
@@ -78,40 +73,6 @@ def set_immutable(response: HttpResponseBase, tag: str, *, shared: bool) -> None
         patch_vary_headers(response, ("Cookie", "Authorization"))
 
 
-class Bodies:
-    """The bodies built last, by ETag, plain and gzipped; bounded in bytes. Thread-safe."""
-
-    def __init__(self, limit: int = KEPT_BYTES) -> None:
-        self._limit = limit
-        self._bodies: OrderedDict[str, tuple[bytes, bytes]] = OrderedDict()
-        self._lock = Lock()
-        self.bytes = 0
-
-    def get(self, tag: str) -> tuple[bytes, bytes] | None:
-        """(plain, gzipped; empty if that would not pay)."""
-        with self._lock:
-            body = self._bodies.get(tag)
-            if body is not None:
-                self._bodies.move_to_end(tag)
-            return body
-
-    def put(self, tag: str, plain: bytes, packed: bytes) -> None:
-        """Keep a body, unless it is a large one."""
-        if len(plain) > KEPT_BODY_BYTES:
-            return
-        with self._lock:
-            if tag in self._bodies:
-                return
-            self._bodies[tag] = (plain, packed)
-            self.bytes += len(plain) + len(packed)
-            while self.bytes > self._limit:
-                _, (old_plain, old_packed) = self._bodies.popitem(last=False)
-                self.bytes -= len(old_plain) + len(old_packed)
-
-
-_bodies = Bodies()
-
-
 async def revalidated(
     request: HttpRequest,
     tag: str,
@@ -130,12 +91,13 @@ async def revalidated(
         del response["Content-Type"]
         set_revalidated(response, tag, shared=shared)
         return response
-    known = _bodies.get(tag)
+    bodies = kept_of(request).bodies
+    known = bodies.get(tag)
     if known is None:
         body = await build()
         plain = body if isinstance(body, bytes) else body.model_dump_json(by_alias=True).encode()
         packed = await gzipped(plain) if len(plain) >= MIN_COMPRESSED else b""
-        _bodies.put(tag, plain, packed)
+        bodies.put(tag, plain, packed)
     else:
         plain, packed = known
     if packed and accepts_gzip(request.headers.get("Accept-Encoding", "")):

@@ -1,4 +1,4 @@
-"""What every answer below /api/ has in common: JSON errors, and HEAD."""
+"""What every answer below /api/ has in common: JSON errors, HEAD, and what is kept for it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
 from .errors import error_response, phrase
+from .kept import KEPT, Kept
 
 PREFIX = "/api/"
 
@@ -19,13 +20,15 @@ Handler = Callable[[HttpRequest], Any]
 
 @sync_and_async_middleware
 def api_middleware(get_response: Handler) -> Handler:
-    """Django middleware; touches nothing outside /api/."""
+    """Django middleware; touches nothing outside /api/. Made once in a process."""
+    kept = Kept()
     if iscoroutinefunction(get_response):
         ask = cast("Callable[[HttpRequest], Awaitable[HttpResponseBase]]", get_response)
 
         async def handle(request: HttpRequest) -> HttpResponseBase:
             if not request.path.startswith(PREFIX):
                 return await ask(request)
+            request.META[KEPT] = kept
             head = _as_get(request)
             response = _as_json_error(await ask(request))
             return _without_body(response) if head else response
@@ -35,6 +38,7 @@ def api_middleware(get_response: Handler) -> Handler:
     def handle_sync(request: HttpRequest) -> HttpResponseBase:
         if not request.path.startswith(PREFIX):
             return cast(HttpResponseBase, get_response(request))
+        request.META[KEPT] = kept
         head = _as_get(request)
         response = _as_json_error(get_response(request))
         return _without_body(response) if head else response

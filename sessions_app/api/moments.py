@@ -50,7 +50,7 @@ async def get_standings(
 
     async def build() -> StandingsOut:
         at = max(0, session.frame_count - 1) if frame is None else frame
-        columns = await columns_of(session, at, at + 1)
+        columns = await columns_of(request, session, at, at + 1)
         if "position" not in columns.schema:
             raise ApiError(404, f"Session {slug!r} has no standings.", code="no_standings")
         return StandingsOut(
@@ -110,7 +110,7 @@ async def get_lap_telemetry(
 
     async def build() -> TelemetryOut:
         row, start_frame, end_frame = await _lap(session, entity, lap)
-        schema = await schema_of(session)
+        schema = await schema_of(request, session)
         if schema is None:
             raise ApiError(404, f"Session {slug!r} has no recording yet: {session.state}.")
         wanted = None if fields is None else [name.strip() for name in fields.split(",")]
@@ -122,7 +122,9 @@ async def get_lap_telemetry(
         begin = max(0, start_frame - margin)
         # One frame more closes the lap: its first sample is the next lap's start.
         end = min(end_frame + 1, session.frame_count)
-        columns = await columns_of(session, begin, min(end + margin, session.frame_count), entity)
+        columns = await columns_of(
+            request, session, begin, min(end + margin, session.frame_count), entity
+        )
         length = await Geometry.objects.filter(session=session).values_list("length").afirst()
         try:
             result = await asyncio.to_thread(

@@ -1,68 +1,30 @@
-"""Recording files that REST reads from: kept open, a bounded number of them."""
+"""What REST reads from recording files."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from pathlib import Path
-from threading import Lock
+
+from django.http import HttpRequest
 
 from ..models import Session
 from ..recording import Columns, RecordingError, Schema
 from ..recording.file import Recording
 from .errors import ApiError
-
-MAX_OPEN = 16
-"""Files open at once. Opening one costs its summary (some ms for two hours), an open one only
-a descriptor."""
+from .kept import kept_of
 
 
-class OpenRecordings:
-    """The recordings read last, by path; safe to use from several threads.
-
-    One that drops out is not closed but let go: whoever still reads from it keeps it alive.
-    """
-
-    def __init__(self, limit: int = MAX_OPEN) -> None:
-        self._limit = limit
-        self._open: OrderedDict[Path, Recording] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, path: Path) -> Recording:
-        """The recording that is at `path` now, opened anew if that is another than before.
-
-        Raises: FileNotFoundError; CorruptRecording. Blocks: call it in a thread.
-        """
-        with self._lock:
-            recording = self._open.get(path)
-            if recording is not None:
-                self._open.move_to_end(path)
-        if recording is not None and recording.is_current:
-            return recording
-        recording = Recording(path)
-        with self._lock:
-            self._open[path] = recording
-            while len(self._open) > self._limit:
-                self._open.popitem(last=False)
-        return recording
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-
-_recordings = OpenRecordings()
-
-
-async def schema_of(session: Session) -> Schema | None:
+async def schema_of(request: HttpRequest, session: Session) -> Schema | None:
     """What the session's frames hold; None while it has no recording. Raises: ApiError 503."""
     if not session.version:
         return None
-    return (await _opened(session)).schema
+    return (await _opened(request, session)).schema
 
 
-async def columns_of(session: Session, start: int, stop: int, entity: str | None = None) -> Columns:
+async def columns_of(
+    request: HttpRequest, session: Session, start: int, stop: int, entity: str | None = None
+) -> Columns:
     """Frames start … stop - 1 (of one entity, if given). Raises: ApiError 404, 503."""
-    recording = await _opened(session)
+    recording = await _opened(request, session)
 
     def read() -> Columns:
         columns = recording.columns(start, stop)
@@ -78,11 +40,12 @@ async def columns_of(session: Session, start: int, stop: int, entity: str | None
         raise _damaged(session, error) from error
 
 
-async def _opened(session: Session) -> Recording:
+async def _opened(request: HttpRequest, session: Session) -> Recording:
     if not session.version:
         raise ApiError(404, f"Session {session.slug!r} has no recording yet: {session.state}.")
     try:
-        return await asyncio.to_thread(_recordings.get, session.recording_path)
+        recordings = kept_of(request).recordings
+        return await asyncio.to_thread(recordings.get, session.recording_path)
     except (OSError, RecordingError) as error:
         raise _damaged(session, error) from error
 

@@ -151,7 +151,7 @@ async def get_session(request: HttpRequest, slug: str) -> HttpResponse:
         ]
         job = await ImportJob.objects.filter(session=session).order_by("-created_at").afirst()
         metadata = await Session.objects.values_list("metadata", flat=True).aget(pk=session.pk)
-        schema = await schema_of(session)
+        schema = await schema_of(request, session)
         return SessionDetail(
             **_summary(session, len(entities)),
             metadata=metadata,
