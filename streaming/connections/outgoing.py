@@ -23,14 +23,16 @@ class SendTimeout(Exception):
 
 
 class Outgoing:
-    """Sends one connection's ASGI messages, the last of them whatever the client does.
-
-    within: seconds that a message may wait for the socket.
-    """
+    """Sends one connection's ASGI messages, the last of them whatever the client does."""
 
     __slots__ = ("_send", "_within")
 
     def __init__(self, send: Callable[[dict[str, Any]], Awaitable[None]], within: float) -> None:
+        """
+        Args:
+            send: ASGI's.
+            within: seconds that a message may wait for the socket.
+        """
         self._send = send
         self._within = within
 

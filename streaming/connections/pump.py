@@ -1,9 +1,27 @@
 """The pump: one task per viewer that asks its state machine what is due, gets it and sends it.
 
-Handlers only change the viewer and call `wake`; nothing that a client says ever waits for a send.
-A message costs no thread: what is in memory is taken there and then, and only what is not becomes
-a task that wakes the pump when it is done. Messages that are due together leave in one write where
-the server allows it.
+Theory of operation
+===================
+
+The viewer (`playback/viewer.py`) knows what is due and when, and has no clock, no bytes and no
+socket. The pump has these, and decides nothing. It goes round and round:
+
+1. send the control messages in the outbox, and the `state` messages that the viewer owes;
+2. ask the viewer what is to be fetched (`step`), get it, tell the viewer that it is about to be
+   sent (`emit`, which may say that it is not wanted any more), and send it;
+3. enqueue the recorded events that the playhead has passed;
+4. sleep until the viewer says that something is due, or until somebody calls `wake`.
+
+Handlers change the viewer or the outbox and call `wake`; so nothing that a client says waits for a
+send, however slow its socket is. Time comes from one timer for all pumps of a worker (`timers.py`).
+
+A message costs no thread and mostly no await: what is in memory is taken there and then. Only what
+is not becomes a task, which wakes the pump when it is done; meanwhile the pump goes on with control
+messages. Messages that are due together leave in one write where the server allows it.
+
+Nothing is queued for a slow client. Whether data is due is asked when it can be sent: the viewer's
+credit says how much is unacknowledged, the transport says whether the socket takes data. What was
+not sent in time is not due any more.
 """
 
 from __future__ import annotations
@@ -59,7 +77,15 @@ class Transport(Protocol):
 
 
 class Pump:
-    """Sends one viewer its messages. `viewer` is None until the client has said hello."""
+    """Sends one viewer its messages.
+
+    Attributes:
+        viewer: None until the client has said hello.
+        info: of the session whose frames are sent; set before `viewer`.
+        events: recorded events that are told as the playhead passes them; None for none.
+        subset: which fields and entities are sent (`store/subset.py`).
+        slot: the timer wheel's own.
+    """
 
     __slots__ = (
         "__weakref__",
@@ -96,7 +122,17 @@ class Pump:
         plain: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """plain: rows go out bare and without `state` messages (the plain dialect)."""
+        """Make a pump; `run` is its task.
+
+        Args:
+            send: ASGI's; may wait for the socket.
+            store: where payloads come from.
+            statistics: the connection's, where sending is counted.
+            wheel: wakes this pump when something is due.
+            transport: what the server knows of the socket, if it does.
+            plain: rows go out bare and without `state` messages (the plain dialect).
+            clock: monotonic seconds, as the wheel's.
+        """
         self.send = send
         self._store = store
         self._statistics = statistics
@@ -133,7 +169,12 @@ class Pump:
         self.wake()
 
     def close(self, code: CloseCode, bye: Mapping[str, Any] | None = None) -> None:
-        """End the connection with `code`, after what was enqueued and `bye`. First call wins."""
+        """End the connection, after what was enqueued. The first call wins.
+
+        Args:
+            code: of the close frame.
+            bye: the last message, made by `bye`; the plain dialect has none.
+        """
         if self._closing is None:
             self._closing = code
             self._bye = dict(bye) if bye else None
@@ -179,8 +220,31 @@ class Pump:
 
     # The task -------------------------------------------------------------------------------
 
+    # Invariants of `run`:
+    #
+    # 1. Nobody else sends while it runs. Control messages leave in the order in which they were
+    #    enqueued, and those that are there when a turn begins leave before its data.
+    # 2. The `state` of a generation leaves before the first data of it: while the viewer owes one,
+    #    `emit` gives nothing away, and the next turn begins without sleeping.
+    # 3. No wake-up is lost. `_woken` is cleared before the turn looks at anything, so what happens
+    #    during the turn makes `_sleep` return at once.
+    # 4. At most one read is under way. It belongs to the viewer's epoch in which it was begun; when
+    #    the plan has changed since (a seek, another speed), its result is never sent.
+    # 5. No payload is kept between turns but the result of that read.
+    # 6. Without `send_many` a turn sends one data message: sending may wait, and what was due
+    #    before it may not be due after it.
+    # 7. A recording that cannot be read does not end the task: the client is told, and it is tried
+    #    again after `RETRY_SECONDS`. A recording that was replaced closes the connection.
+    # 8. No data leaves after `bye`, which is sent when `run` has ended. By then, for whatever reason
+    #    it ended, the wheel does not hold the pump any more and no read is waited for.
+
     async def run(self) -> None:
-        """Send until `close` was called. What is to be sent then is in `drain_outbox`."""
+        """Send until `close` was called. What is to be sent then is in `drain_outbox`.
+
+        Raises:
+            SendTimeout: if the socket took nothing for too long.
+            OSError: if the client has gone.
+        """
         try:
             while self._closing is None:
                 self._woken = False

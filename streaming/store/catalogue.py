@@ -73,7 +73,14 @@ class Catalogue:
         self.queries = 0
 
     async def find(self, slug: str) -> SessionInfo | None:
-        """The session, or None if there is none of that slug. No thread is involved on a hit."""
+        """Find a session, in the database only if what is known is older than a second.
+
+        Args:
+            slug: as in addresses.
+
+        Returns:
+            The session, or None if there is none of that slug.
+        """
         known = self._known.get(slug)
         if known is not None and self._clock() - known[0] < MAX_AGE_SECONDS:
             return known[1]

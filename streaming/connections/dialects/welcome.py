@@ -64,7 +64,7 @@ def welcome(
 
 
 def hello_summary(hello: Hello) -> dict[str, Any]:
-    """What an operator may see of a hello: all but the token that resumes."""
+    """A `hello` as operators may see it: all but the token that resumes."""
     return {
         "window": hello.window,
         "lead": hello.lead,
