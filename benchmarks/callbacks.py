@@ -15,6 +15,7 @@ from streaming.monitoring.event_loop import LoopMonitor
 from streaming.monitoring.reader import Reader, Selection, select
 from streaming.monitoring.registry import PUBLISH_S, Registry
 from streaming.playback.protocol import DEFAULT_LEAD
+from streaming.redis.clients import RedisClients
 from streaming.statistics.connection import SECOND, CallbackTimer, ConnectionStatistics
 
 from .figures import Figure, middle_half
@@ -97,11 +98,12 @@ async def _publishing(count: int, seconds: int) -> Iterator[Figure]:
     with choose_backing() as backing:
         if not backing.url:
             return iter(found)
-        registry = _Manual("bench:1", RedisBoard(backing.url))
+        clients = RedisClients(backing.url)
+        registry = _Manual("bench:1", RedisBoard(clients))
         for number in range(count):
             _play(registry.open(str(number), session="bench"), time.monotonic_ns() - 6 * SECOND, 5)
         name = f"{count:,} connections"
-        board = RedisReader(backing.url)
+        board = RedisReader(clients)
         # Somebody looks for longer than it takes until every row has had its turn.
         for watching, rounds in ((False, seconds), (True, 2 * seconds)):
             shares = []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from replayproject.backing import find_server, start_server
 from sessions_app.recording.file import Recording
+from streaming.redis.clients import RedisClients
 from streaming.server.daphne import SWITCH_SECONDS
 from streaming.store.catalogue import SessionInfo
 from streaming.store.frame_store import FrameStore, SegmentKey
@@ -50,10 +51,16 @@ def _info(path: Path) -> SessionInfo:
         )
 
 
+def _sharing(url: str) -> FrameStore:
+    """A worker's store, with clients of Redis of its own."""
+    shared = SharedCache(RedisClients(url)) if url else None
+    return FrameStore(memory_bytes=MEMORY, shared=shared)
+
+
 async def _measure(path: Path, url: str, n: int) -> list[Figure]:
     info = _info(path)
     figures = []
-    first, second = (FrameStore(memory_bytes=MEMORY, redis_url=url) for _ in range(2))
+    first, second = (_sharing(url) for _ in range(2))
     await first.schema(info)
     await second.schema(info)
     segments = info.frame_count // 25
@@ -112,17 +119,18 @@ async def _redis_times(
     url: str, store: FrameStore, info: SessionInfo, indices: list[int]
 ) -> list[float]:
     """What a stride-1 segment would take from Redis, which is why it is not kept there."""
-    shared = SharedCache(url, prefix="bench:")
+    clients = RedisClients(url)
+    shared = SharedCache(clients, prefix="bench:")
     for index in indices:
         await shared.put(str(index), await store.segment(info, SegmentKey(info.version, 1, index)))
     times = await _times(lambda index: shared.get(str(index)), indices)
-    await shared.close()
+    await clients.close()
     return times
 
 
 async def _arrivals(info: SessionInfo, url: str, n: int) -> list[Figure]:
     """Two hundred at once on a cold session, over four stores: how often each piece is made."""
-    stores = [FrameStore(memory_bytes=MEMORY, redis_url=url) for _ in range(4)]
+    stores = [_sharing(url) for _ in range(4)]
     keys = [SegmentKey(info.version, 16, i) for i in range(4)]
     await asyncio.gather(*(stores[i % 4].segment(info, keys[(i // 4) % 4]) for i in range(200)))
     built = sum(s.counts["built"] for s in stores)

@@ -235,8 +235,8 @@ class Pump:
     #    before it may not be due after it.
     # 7. A recording that cannot be read does not end the task: the client is told, and it is tried
     #    again after `RETRY_SECONDS`. A recording that was replaced closes the connection.
-    # 8. No data leaves after `bye`, which is sent when `run` has ended. By then, for whatever reason
-    #    it ended, the wheel does not hold the pump any more and no read is waited for.
+    # 8. No data leaves after `bye`, which is sent when `run` has ended. By then, whatever ended it,
+    #    the wheel does not hold the pump any more and no read is waited for.
 
     async def run(self) -> None:
         """Send until `close` was called. What is to be sent then is in `drain_outbox`.
