@@ -13,7 +13,7 @@ import pytest
 from sessions_app.importers.result import ImportResult
 from sessions_app.recording import ChangedRecording, CorruptRecording, TruncatedRecording
 from sessions_app.recording.file import Recording
-from streaming.store.catalogue import SessionInfo
+from streaming.store.catalogue import Catalogue, SessionInfo
 from streaming.store.frame_store import UNREADABLE, FrameStore, SegmentKey
 from streaming.store.open_recordings import RECHECK_SECONDS, WARN_SECONDS
 from tests.recordings import record
@@ -44,9 +44,20 @@ def clock() -> Clock:
     return Clock()
 
 
+class Known(Catalogue):
+    """A database that has one session, unchanged."""
+
+    def __init__(self, info: SessionInfo) -> None:
+        super().__init__()
+        self._info = info
+
+    async def find(self, slug: str) -> SessionInfo | None:
+        return self._info
+
+
 @pytest.fixture
-async def store(clock: Clock) -> AsyncIterator[FrameStore]:
-    store = FrameStore(memory_bytes=MEMORY, clock=clock)
+async def store(clock: Clock, info: SessionInfo) -> AsyncIterator[FrameStore]:
+    store = FrameStore(memory_bytes=MEMORY, clock=clock, catalogue=Known(info))
     yield store
     await store.close()
 
@@ -127,14 +138,9 @@ def by_renaming(watched: Watched) -> None:
 async def test_nothing_is_shown_of_a_damaged_file_and_a_repaired_one_is_served(
     watched: Watched,
     clock: Clock,
-    monkeypatch: pytest.MonkeyPatch,
     damage: Callable[[Watched], None],
     repair: Callable[[Watched], None],
 ) -> None:
-    async def find(slug: str) -> SessionInfo:
-        return watched.info
-
-    monkeypatch.setattr("streaming.store.catalogue.find", find)
     damage(watched)
     key = SegmentKey(watched.info.version, 1, 5)
     assert watched.store.segment_if_cached(key) is None
