@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.sessions import SessionMiddlewareStack
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 
@@ -20,7 +20,7 @@ application = WithWorker(
     ProtocolTypeRouter(
         {
             "http": django_application,
-            "websocket": AuthMiddlewareStack(URLRouter(websocket_urlpatterns)),
+            "websocket": SessionMiddlewareStack(URLRouter(websocket_urlpatterns)),
         }
     ),
     Worker.from_settings(settings),

@@ -7,6 +7,7 @@ argument. No module keeps state. Tests make their own, or the piece that they ne
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import socket
@@ -24,6 +25,7 @@ from .connections.dialects.plain_metadata import read_plain_metadata
 from .connections.drain import drain
 from .connections.open_connections import OpenConnections
 from .connections.resume import ResumeMemory
+from .connections.rights import RightsReview
 from .connections.session_watch import SessionWatch
 from .connections.timers import TimerWheel
 from .monitoring.board import Board, BoardReader, MemoryBoard, RedisBoard, RedisReader
@@ -55,6 +57,7 @@ class Worker:
         frames: the frame store: segments and rows from memory, Redis, recordings.
         admission: who may connect, and the limits.
         connections: the open WebSockets.
+        rights: looks again and again who may still watch.
         wheel: wakes the pumps.
         watch: tells connections how unfinished sessions change.
         resume: where viewers were.
@@ -100,6 +103,7 @@ class Worker:
         )
         self.connections = OpenConnections()
         self.admission = Admission(limits or Limits(), self.connections, self.catalogue)
+        self.rights = RightsReview(self.connections)
         self.wheel = TimerWheel()
         self.watch = SessionWatch(self.catalogue, self.frames)
         self.resume = ResumeMemory(redis)
@@ -122,6 +126,7 @@ class Worker:
         self.read_plain_metadata: Callable[[str, str], dict[str, Any]] = lru_cache(SESSIONS_KEPT)(
             read_plain_metadata
         )
+        self._reviewing: asyncio.Task[None] | None = None
         self._started = False
 
     @classmethod
@@ -154,6 +159,7 @@ class Worker:
         self._started = True
         self.registry.start()
         self.rooms.start()
+        self._reviewing = asyncio.get_running_loop().create_task(self.rights.run())
         atexit.register(self.registry.log_final_report)
 
     async def drain(self) -> None:
@@ -167,6 +173,8 @@ class Worker:
     async def close(self) -> None:
         """End its tasks and release Redis, files and threads. It cannot be used afterwards."""
         if self._started:
+            if self._reviewing is not None:
+                self._reviewing.cancel()
             await self.registry.stop()
             await self.rooms.stop()
         atexit.unregister(self.registry.log_final_report)

@@ -6,10 +6,18 @@ import asyncio
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import OperationalError
 
 from sessions_app.models import Session
 from sessions_app.storing import store_result
-from streaming.store.catalogue import MAX_AGE_SECONDS, Catalogue
+from streaming.store.catalogue import (
+    MAX_AGE_SECONDS,
+    RETRY_SECONDS,
+    Catalogue,
+    CatalogueUnavailable,
+    SessionInfo,
+    read_session,
+)
 from tests.samples import small_play, small_race
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -86,3 +94,27 @@ async def test_who_asked_first_may_leave(catalogue: Catalogue) -> None:
     first.cancel()
     assert await second is not None
     assert catalogue.queries == 1
+
+
+async def test_a_known_session_is_found_while_the_database_is_away(clock: Clock) -> None:
+    await sync_to_async(store_result)(small_race(seconds=2), slug="race")
+    away = False
+    asked: list[str] = []
+
+    def read(slug: str) -> SessionInfo | None:
+        asked.append(slug)
+        if away:
+            raise OperationalError("database is locked")
+        return read_session(slug)
+
+    catalogue = Catalogue(clock, read)
+    known = await catalogue.find("race")
+    away = True
+    clock.now += 60
+    assert await catalogue.find("race") is known
+    with pytest.raises(CatalogueUnavailable):
+        await catalogue.find("unknown")
+    assert asked == ["race", "race"], "a database that has failed is left alone for a second"
+    away = False
+    clock.now += RETRY_SECONDS
+    assert await catalogue.find("unknown") is None

@@ -39,6 +39,14 @@ async def test_a_refusal_has_its_code(
         assert await wire.close_code() == code
 
 
+async def test_a_token_opens_what_is_for_staff(server: RunningServer) -> None:
+    path = server.websocket(f"/ws/sessions/{STAFF_SLUG}/")
+    async with open_wire(path, additional_headers={"Authorization": "Bearer test-token"}) as wire:
+        assert (await wire.ask("hello"))["type"] == "welcome"
+    async with open_wire(path, additional_headers={"Authorization": "Bearer wrong"}) as wire:
+        assert await wire.close_code() == CloseCode.UNAUTHENTICATED
+
+
 async def test_our_own_page_may_connect(server: RunningServer) -> None:
     async with open_wire(server.websocket(RACE), origin=server.url) as wire:
         assert (await wire.ask("hello"))["type"] == "welcome"

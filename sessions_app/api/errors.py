@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, ValidationError
@@ -100,11 +101,17 @@ def register(api: NinjaAPI) -> None:
         logger.error("%s %s failed", request.method, request.path, exc_info=error)
         return error_response(500, "The server failed at this request; its log says why.")
 
+    def on_database_away(_: HttpRequest, error: Exception) -> HttpResponse:
+        # For the site's middleware, which answers pages likewise.
+        raise error
+
     handlers: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
         ApiError: on_api_error,
         Http404: on_not_found,
         HttpError: on_http_error,
         ValidationError: on_invalid,
+        OperationalError: on_database_away,
+        InterfaceError: on_database_away,
         Exception: on_bug,
     }
     for kind, handler in handlers.items():

@@ -2,55 +2,34 @@
 
 from __future__ import annotations
 
-import hmac
-from dataclasses import dataclass
-
-from django.conf import settings
 from django.http import HttpRequest
 from ninja.utils import check_csrf
 
 from ..access import Decision, decide
 from ..models import Session
+from ..visitors import UnknownToken, Visitor, bearer_of, program_of
 from .errors import ApiError
-
-
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """staff: may start imports and sees everything. by_cookie: whether CSRF can happen."""
-
-    authenticated: bool
-    staff: bool
-    by_cookie: bool
 
 
 async def visitor_of(request: HttpRequest) -> Visitor:
     """Raises: ApiError 401 for a token that is none of ours."""
-    header = request.headers.get("Authorization", "")
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() == "bearer":
-        if not is_token(token.strip()):
+    token = bearer_of(request.headers.get("Authorization", ""))
+    if token is not None:
+        try:
+            return program_of(token)
+        except UnknownToken as error:
             raise ApiError(
                 401,
-                "This token is not known: expected one of the setting API_TOKENS.",
+                str(error),
                 code="unknown_token",
                 headers={"WWW-Authenticate": "Bearer"},
-            )
-        return Visitor(authenticated=True, staff=True, by_cookie=False)
+            ) from None
     user = await request.auser()
     return Visitor(
         authenticated=user.is_authenticated,
         staff=bool(user.is_authenticated and user.is_active and user.is_staff),
         by_cookie=True,
     )
-
-
-def is_token(candidate: str) -> bool:
-    """Whether it is one of API_TOKENS, in a time that does not tell how near it came."""
-    given = candidate.encode()
-    found = False
-    for token in settings.API_TOKENS:
-        found |= bool(token) and hmac.compare_digest(given, token.encode())
-    return found
 
 
 def require_staff(visitor: Visitor, request: HttpRequest, what: str) -> None:

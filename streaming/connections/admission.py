@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.http.request import validate_host
 
 from sessions_app.access import Decision, decide
+from sessions_app.models import Session
+from sessions_app.visitors import ANONYMOUS, UnknownToken, Visitor
 
 from ..playback.protocol import CloseCode
-from ..store.catalogue import Catalogue, SessionInfo
+from ..store.catalogue import Catalogue, CatalogueUnavailable, SessionInfo
+from .identity import visitor_of
 from .open_connections import Closable, OpenConnections
+
+LOOK_UP_SECONDS = 0.5
+"""How long the database may take to say who asks."""
+
+AWAY_SECONDS = 5.0
+"""After which a client is to come back when the database is away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +69,18 @@ class Admission:
         self._connections = connections
         self._catalogue = catalogue
 
-    async def admit(self, connection: Closable, scope: Mapping[str, Any], slug: str) -> SessionInfo:
+    async def admit(
+        self, connection: Closable, scope: Mapping[str, Any], slug: str
+    ) -> tuple[SessionInfo, Visitor]:
         """Count `connection` among the open ones if it may be there, and find its session.
 
         Args:
             connection: whoever makes it takes it out again with `OpenConnections.remove`.
-            scope: ASGI's, with `user` if the site knows who it is.
+            scope: ASGI's, with Channels' `cookies` and `session`.
             slug: of the session.
 
         Returns:
-            The session as it is now.
+            The session as it is now, and who wants to watch it.
 
         Raises:
             Refused: with the close code.
@@ -82,20 +95,32 @@ class Admission:
         connections.add(connection)
         if not origin_allowed(scope):
             raise Refused(CloseCode.FORBIDDEN, "this page's origin may not connect")
-        info = await self._catalogue.find(slug)
+        try:
+            info = await self._catalogue.find(slug)
+        except CatalogueUnavailable as error:
+            raise Refused(CloseCode.RESTARTING, str(error), AWAY_SECONDS) from None
         if info is None:
             raise Refused(CloseCode.NO_SUCH_SESSION, f"no session {slug!r}")
-        user = scope.get("user")
-        decision = decide(
-            info.access,
-            authenticated=bool(getattr(user, "is_authenticated", False)),
-            staff=bool(getattr(user, "is_staff", False)),
-        )
+        visitor = await self._visitor(scope, info)
+        decision = decide(info.access, authenticated=visitor.authenticated, staff=visitor.staff)
         if decision is Decision.LOGIN_REQUIRED:
             raise Refused(CloseCode.UNAUTHENTICATED, "log in to watch this session")
         if decision is Decision.FORBIDDEN:
             raise Refused(CloseCode.FORBIDDEN, "this session is for staff")
-        return info
+        return info, visitor
+
+    async def _visitor(self, scope: Mapping[str, Any], info: SessionInfo) -> Visitor:
+        """Who asks. A public session waits for no database that is away."""
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                return await visitor_of(scope)
+        except UnknownToken as error:
+            raise Refused(CloseCode.UNAUTHENTICATED, str(error)) from None
+        except (DatabaseError, TimeoutError):
+            if info.access == Session.Access.PUBLIC:
+                return ANONYMOUS
+            reason = "the database is away: it cannot be told who you are"
+            raise Refused(CloseCode.RESTARTING, reason, AWAY_SECONDS) from None
 
 
 def origin_allowed(scope: Mapping[str, Any]) -> bool:

@@ -52,6 +52,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
+from sessions_app.visitors import ANONYMOUS
+
 from ..playback.command_parser import message_bytes
 from ..playback.commands import Command, CommandError, CommandId, Ping
 from ..playback.protocol import MAX_MESSAGE_BYTES, CloseCode, ErrorCode, MessageType
@@ -96,6 +98,7 @@ class Connection:
         id: random; names the connection in statistics, logs and resume tokens.
         address: the client's IP address.
         slug: of the session that was asked for.
+        visitor: who watches; anonymous before admission.
         info: the session, as it was when it last changed; None before admission.
         opened_at: monotonic seconds.
         statistics: the connection's figures.
@@ -123,6 +126,7 @@ class Connection:
         "pump",
         "slug",
         "statistics",
+        "visitor",
     )
 
     def __init__(self, services: Services, scope: Mapping[str, Any], send: Send, slug: str) -> None:
@@ -150,11 +154,11 @@ class Connection:
         self._held: list[Command] | None = None
         rate = limits.messages_per_second
         self._allowance = TokenBucket(rate, rate * BURST_SECONDS, self.opened_at)
-        user = scope.get("user")
+        self.visitor = ANONYMOUS
         self.statistics = services.registry.open(
             self.id,
             session=slug,
-            user=str(user) if getattr(user, "is_authenticated", False) else "",
+            user="",
             address=self.address,
             encoding="rows" if self.plain else "segments",
             dialect=self.subprotocol or "plain",
@@ -335,6 +339,20 @@ class Connection:
         """Tell the client to come back, to this worker's successor, and close."""
         self.pump.close(CloseCode.RESTARTING, bye("restarting", retry_after, **self.bye_fields()))
 
+    @property
+    def version(self) -> str | None:
+        """Of the finished recording that is played; None if none is."""
+        info = self.pump.info
+        return info.version if info is not None and info.is_ready else None
+
+    def revoke(self, code: CloseCode, reason: str) -> None:
+        """The right to watch has ended."""
+        self.pump.close(code, bye(reason))
+
+    def replaced(self) -> None:
+        """The session was imported again."""
+        self.pump.close_stale()
+
     async def _send_all(self) -> None:
         """The pump, whose end or failure must not leave a silent socket behind."""
         code: int = CloseCode.DONE
@@ -356,11 +374,12 @@ class Connection:
     async def _admit(self) -> None:
         started_ns = time.monotonic_ns()
         try:
-            info = await self._services.admission.admit(self, self._scope, self.slug)
+            info, visitor = await self._services.admission.admit(self, self._scope, self.slug)
         except Refused as refused:
             self.pump.close(refused.code, bye(refused.reason, refused.retry_after))
             return
-        self.info = info
+        self.info, self.visitor = info, visitor
+        self.statistics.about["user"] = visitor.name
         if not info.is_ready:
             self.watch()
         await self.opened(info)

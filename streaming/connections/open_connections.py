@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Protocol
 
 TURN_SECONDS = 0.05
 """Between two groups of viewers that are told to come back."""
@@ -35,6 +35,10 @@ class OpenConnections:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Those that are open, in no order. Do not open or close one meanwhile."""
+        return iter(self._open)
 
     def full_for(self, address: str, most: int, most_per_address: int) -> str:
         """Why one more connection from `address` is too many, or ""."""

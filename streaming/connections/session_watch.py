@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from ..store.catalogue import Catalogue, SessionInfo
+from ..store.catalogue import Catalogue, CatalogueUnavailable, SessionInfo
 from ..store.frame_store import FrameStore
 
 LOOK_EVERY = 0.5
@@ -54,7 +54,11 @@ class SessionWatch:
         before: tuple[SessionInfo, int] | None = None
         while slug in self._watchers:
             await asyncio.sleep(LOOK_EVERY)
-            info = await self._catalogue.find(slug)
+            try:
+                info = await self._catalogue.find(slug)
+            except CatalogueUnavailable:
+                # It is asked again in a moment; whoever waits is told when there is news.
+                continue
             if info is None or (info, self._frames.frame_count(info)) == before:
                 continue
             before = (info, self._frames.frame_count(info))

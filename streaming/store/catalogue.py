@@ -6,6 +6,8 @@ A viewer that connects must not cost a query each: ten thousand arrive at once w
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,11 +15,23 @@ from pathlib import Path
 from typing import Any
 
 from channels.db import database_sync_to_async
+from django.db import Error as DatabaseError
 
 from sessions_app.models import Session
 
+logger = logging.getLogger("streaming.store.catalogue")
+
 MAX_AGE_SECONDS = 1.0
 """How old an answer may be: progress of an import moves once a second anyway."""
+
+ANSWER_SECONDS = 0.5
+"""How long an answer of the database is waited for where an older one is known."""
+
+AWAY_SECONDS = 5.0
+"""How long it is waited for where nothing is known."""
+
+RETRY_SECONDS = 1.0
+"""How long a database that has failed is not asked."""
 
 MAX_REMEMBERED = 10_000
 """Slugs kept, unknown ones included, so that guessing slugs costs neither queries nor memory."""
@@ -63,11 +77,22 @@ class SessionInfo:
         return self.frame_count / self.frame_rate
 
 
+class CatalogueUnavailable(Exception):
+    """The database is away, and nothing is known of the session."""
+
+
 class Catalogue:
     """Sessions by slug. One query a slug and second, however many ask at the same instant."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        read: Callable[[str], SessionInfo | None] | None = None,
+    ) -> None:
+        """clock: monotonic seconds. read: the session as it is now; blocking."""
         self._clock = clock
+        self._read = read or read_session
+        self._failed_at = -math.inf
         self._known: dict[str, tuple[float, SessionInfo | None]] = {}
         self._asking: dict[str, asyncio.Task[SessionInfo | None]] = {}
         self.queries = 0
@@ -79,18 +104,29 @@ class Catalogue:
             slug: as in addresses.
 
         Returns:
-            The session, or None if there is none of that slug.
+            The session, or None if there is none of that slug; while the database is away, what
+            was known of it last, however old.
+
+        Raises:
+            CatalogueUnavailable: the database is away, and nothing is known of this slug.
         """
         known = self._known.get(slug)
         if known is not None and self._clock() - known[0] < MAX_AGE_SECONDS:
             return known[1]
+        if self._clock() - self._failed_at < RETRY_SECONDS:
+            return _last_known(known)
         task = self._asking.get(slug)
         if task is None or task.get_loop() is not asyncio.get_running_loop():
             task = asyncio.get_running_loop().create_task(self._ask(slug))
             self._asking[slug] = task
             task.add_done_callback(lambda done: self._asked(slug, done))
-        # Shielded: whoever asked first may leave, the others still want the answer.
-        return await asyncio.shield(task)
+        try:
+            # Shielded: whoever asked first may leave, the others still want the answer.
+            async with asyncio.timeout(AWAY_SECONDS if known is None else ANSWER_SECONDS):
+                return await asyncio.shield(task)
+        except (DatabaseError, OSError):
+            # A time-out is an OSError too.
+            return _last_known(known)
 
     def forget(self, slug: str) -> None:
         """Ask the database next time, whatever is known."""
@@ -98,7 +134,7 @@ class Catalogue:
 
     async def _ask(self, slug: str) -> SessionInfo | None:
         self.queries += 1
-        info: SessionInfo | None = await database_sync_to_async(read_session)(slug)
+        info: SessionInfo | None = await database_sync_to_async(self._read)(slug)
         if len(self._known) >= MAX_REMEMBERED:
             self._known.pop(next(iter(self._known)))
         self._known[slug] = (self._clock(), info)
@@ -107,6 +143,15 @@ class Catalogue:
     def _asked(self, slug: str, task: asyncio.Task[SessionInfo | None]) -> None:
         if self._asking.get(slug) is task:
             del self._asking[slug]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed_at = self._clock()
+            logger.warning("session %r cannot be looked up: %s", slug, type(error).__name__)
+
+
+def _last_known(known: tuple[float, SessionInfo | None] | None) -> SessionInfo | None:
+    if known is None:
+        raise CatalogueUnavailable("the database is away: come back in a moment")
+    return known[1]
 
 
 def read_session(slug: str) -> SessionInfo | None:

@@ -8,9 +8,13 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.db import connection
 
 from replayproject.asgi import application
 from streaming.server.daphne import run_server
+
+SQLITE_SECONDS = 2
+"""How long a worker waits for SQLite's lock; commands that import wait longer."""
 
 
 class Command(BaseCommand):
@@ -21,6 +25,9 @@ class Command(BaseCommand):
         parser.add_argument("--ready", type=int, required=True, help="pipe to report on")
 
     def handle(self, *, socket: int, ready: int, **options: Any) -> None:
+        if connection.vendor == "sqlite":
+            # One thread asks the database for all viewers: whoever waits for a lock keeps all.
+            connection.settings_dict["OPTIONS"]["timeout"] = SQLITE_SECONDS
         worker = application.worker
 
         def listening(_port: int) -> None:

@@ -178,10 +178,7 @@ class ReplayConnection(Connection):
         """What the client called itself at first, or the service calls who is logged in, or ""."""
         if self._hello is not None and self._hello.name:
             return self._hello.name
-        user = self._scope.get("user")
-        if not getattr(user, "is_authenticated", False):
-            return ""
-        return clean_name(str(user))[:MAX_NAME_LENGTH]
+        return clean_name(self.visitor.name)[:MAX_NAME_LENGTH] if self.visitor.name else ""
 
     def _leave_room(self, viewer: Viewer) -> None:
         if viewer.room is not None:
