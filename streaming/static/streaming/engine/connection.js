@@ -142,7 +142,9 @@ export class Connection {
       this.generation = message.generation ?? 0;
       if (message.schema?.fields) {
         this.layout = new Layout(
-          message.schema.fields, message.schema.entities, message.segment_frames,
+          message.schema.fields,
+          message.schema.entities,
+          message.segment_frames,
         );
       }
       clearInterval(this.pingTimer);
@@ -167,7 +169,9 @@ export class Connection {
   /** What it tells of us is for the operator's statistics. */
   ping() {
     this.send({
-      action: "ping", t: performance.now(), hidden: this.asleep,
+      action: "ping",
+      t: performance.now(),
+      hidden: this.asleep,
       ...(this.buffer === null ? {} : { buffer: this.buffer }),
       ...(this.roundTrip === null ? {} : { round_trip: this.roundTrip }),
     });
@@ -191,8 +195,12 @@ export class Connection {
         const decoding = performance.now() - start;
         this.post(
           {
-            type: "segment", segment, seq: message.seq, generation: message.generation,
-            bytes: buffer.byteLength, decoding,
+            type: "segment",
+            segment,
+            seq: message.seq,
+            generation: message.generation,
+            bytes: buffer.byteLength,
+            decoding,
           },
           [segment.data.buffer],
         );

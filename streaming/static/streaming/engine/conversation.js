@@ -35,10 +35,14 @@ function welcomed(engine, message) {
   if (!again) {
     engine.version = message.session.version;
     engine.layout = new Layout(
-      message.schema.fields, message.schema.entities, message.segment_frames,
+      message.schema.fields,
+      message.schema.entities,
+      message.segment_frames,
     );
     engine.buffer = new SegmentBuffer(
-      message.segment_frames, message.session.frame_count, CAPACITY,
+      message.segment_frames,
+      message.session.frame_count,
+      CAPACITY,
     );
     engine.clock.frameRate = message.session.frame_rate;
     engine.sampler = new Sampler(engine.layout, engine.buffer, message.session.frame_rate);
@@ -70,14 +74,21 @@ function grow(engine, state) {
   if (typeof state.frame_count !== "number") return;
   if (engine.opening !== null && state.frame_count > 0) {
     const { session } = engine.opening;
-    welcomed(engine, { ...engine.opening, session: { ...session, frame_count: state.frame_count } });
+    welcomed(engine, {
+      ...engine.opening,
+      session: { ...session, frame_count: state.frame_count },
+    });
   }
   const { buffer, session } = engine;
   if (buffer === null) return;
   const growing = state.live === true;
   if (buffer.frameCount >= state.frame_count && growing === engine.growing) return;
   buffer.grow(state.frame_count);
-  engine.session = { ...session, state: growing ? "live" : "ready", frame_count: buffer.frameCount };
+  engine.session = {
+    ...session,
+    state: growing ? "live" : "ready",
+    frame_count: buffer.frameCount,
+  };
   engine.fetcher.extend(buffer);
   engine.emit("grown");
 }
@@ -101,7 +112,9 @@ function followState(engine, state) {
   if (stale || engine.scrubbing || state.generation < engine.generation) return;
   engine.emit("state", state);
   engine.live = state.status === "live" || (state.status === "buffering" && engine.live);
-  const playing = state.status === "playing" || state.status === "live" ||
+  const playing =
+    state.status === "playing" ||
+    state.status === "live" ||
     (state.status === "buffering" && engine.clock.playing);
   if (state.status === "ended") {
     engine.ended = true;

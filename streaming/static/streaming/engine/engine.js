@@ -211,8 +211,12 @@ export class Engine extends Emitter {
 
   /** Whether playing forwards from here is to follow a live session's edge. @param {number} frame */
   atEdge(frame) {
-    return this.growing && this.direction > 0 && this.room === null &&
-      frame > this.frameCount - 1 - LIVE_WITHIN * this.frameRate;
+    return (
+      this.growing &&
+      this.direction > 0 &&
+      this.room === null &&
+      frame > this.frameCount - 1 - LIVE_WITHIN * this.frameRate
+    );
   }
 
   /** @param {string} room @param {string} [name] what the others are to see */

@@ -79,9 +79,7 @@ export class Sampler {
   sample(slot, field, column) {
     const segment = this.segments[slot];
     if (segment === null) return MISSING;
-    return segment.data[
-      (this.layout.columns[field] + column) * segment.count + this.places[slot]
-    ];
+    return segment.data[(this.layout.columns[field] + column) * segment.count + this.places[slot]];
   }
 
   /**
@@ -138,8 +136,7 @@ export class Sampler {
   wholes(field, into) {
     for (let column = 0; column < into.length; column++) {
       const sample = field < 0 || !this.located ? MISSING : this.sample(1, field, column);
-      into[column] = sample === MISSING
-        ? -1 : Math.round(sample * this.layout.fields[field].scale);
+      into[column] = sample === MISSING ? -1 : Math.round(sample * this.layout.fields[field].scale);
     }
   }
 
@@ -159,10 +156,7 @@ export class Sampler {
  * @param {number} a @param {number} b @param {number} c @param {number} d @param {number} t 0…1
  */
 export function catmullRom(a, b, c, d, t) {
-  return (
-    b +
-    0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
-  );
+  return b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)));
 }
 
 /**

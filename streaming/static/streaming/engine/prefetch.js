@@ -16,9 +16,8 @@ const OVERVIEW_SEGMENTS = 40;
  */
 export function overviewStride(frameCount, segmentFrames) {
   let stride = 1;
-  while (
-    stride < LARGEST_STRIDE && frameCount / (stride * segmentFrames) > OVERVIEW_SEGMENTS
-  ) stride *= 2;
+  while (stride < LARGEST_STRIDE && frameCount / (stride * segmentFrames) > OVERVIEW_SEGMENTS)
+    stride *= 2;
   return stride;
 }
 

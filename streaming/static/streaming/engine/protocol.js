@@ -14,7 +14,13 @@ const CLOSE = new Map([
   [1009, { retry: false, message: "A message was too large." }],
   [1011, { retry: true, message: "The server failed." }],
   [1012, { retry: true, message: "The server is restarting." }],
-  [4400, { retry: false, message: "This page and the server speak different versions. Reload the page." }],
+  [
+    4400,
+    {
+      retry: false,
+      message: "This page and the server speak different versions. Reload the page.",
+    },
+  ],
   [4401, { retry: false, message: "Log in to watch this session." }],
   [4403, { retry: false, message: "Your account may not watch this session." }],
   [4404, { retry: false, message: "There is no such session, or it has been deleted." }],

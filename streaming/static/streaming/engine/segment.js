@@ -92,8 +92,16 @@ export function decodeSegment(payload, layout) {
   for (let field = 0; field < fields; field++) {
     const entry = table + TABLE_ENTRY * field;
     at = decodeField(
-      payload, view, at, data, layout.columns[field] * count, count, layout.widths[field],
-      payload[entry], payload[entry + 1], payload[entry + 2],
+      payload,
+      view,
+      at,
+      data,
+      layout.columns[field] * count,
+      count,
+      layout.widths[field],
+      payload[entry],
+      payload[entry + 1],
+      payload[entry + 2],
     );
   }
   if (at !== payload.length) {

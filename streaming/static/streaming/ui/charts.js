@@ -61,11 +61,17 @@ export function makeChart(place, options, data) {
       },
       axes: [
         {
-          ...axis, size: options.axisX ? 26 : 0, show: Boolean(options.axisX), gap: 3,
+          ...axis,
+          size: options.axisX ? 26 : 0,
+          show: Boolean(options.axisX),
+          gap: 3,
           values: (_u, values) => values.map(formatX),
         },
         {
-          ...axis, size: AXIS, gap: 3, space: 24,
+          ...axis,
+          size: AXIS,
+          gap: 3,
+          space: 24,
           values: (_u, values) => values.map((v) => (v === null ? "" : formatY(v))),
           ...(splitsY ? { splits: () => splitsY } : {}),
         },
@@ -73,9 +79,15 @@ export function makeChart(place, options, data) {
       series: [
         {},
         ...options.series.map((series) => ({
-          label: series.label, stroke: series.colour, width: series.width ?? 2,
-          dash: series.dash, points: { show: false }, spanGaps: false,
-          ...(series.stepped ? { paths: /** @type {any} */ (uPlot).paths.stepped({ align: 1 }) } : {}),
+          label: series.label,
+          stroke: series.colour,
+          width: series.width ?? 2,
+          dash: series.dash,
+          points: { show: false },
+          spanGaps: false,
+          ...(series.stepped
+            ? { paths: /** @type {any} */ (uPlot).paths.stepped({ align: 1 }) }
+            : {}),
         })),
       ],
       hooks: {
@@ -101,7 +113,8 @@ export function makeChart(place, options, data) {
         ],
       },
     },
-    data, place,
+    data,
+    place,
   );
   return chart;
 }

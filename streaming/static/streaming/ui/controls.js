@@ -45,14 +45,20 @@ export class Controls {
     this.playButton = this.button("play", "Play", icon(ICONS.play), () => engine.toggle());
     this.playButton.setAttribute("aria-keyshortcuts", "Space K");
     this.reverseButton = this.button("", "Play backwards", icon(ICONS.reverse), () =>
-      this.setSpeed(-engine.speed));
+      this.setSpeed(-engine.speed),
+    );
     this.reverseButton.title = "Play backwards (R)";
     this.loopButton = this.button("wide-only", "Repeat a section", icon(ICONS.loop), () =>
-      this.markLoop());
+      this.markLoop(),
+    );
     this.loopButton.title = "Repeat a section: start, end, off (A)";
     this.skipButton = make(
       "button",
-      { type: "button", class: "icon-button text-button wide-only", "aria-pressed": String(settings.skipRed) },
+      {
+        type: "button",
+        class: "icon-button text-button wide-only",
+        "aria-pressed": String(settings.skipRed),
+      },
       "Skip red flags",
     );
     this.skipButton.addEventListener("click", () => {
@@ -84,7 +90,8 @@ export class Controls {
       const button = make(
         "button",
         {
-          type: "button", class: `icon-button text-button${wide ? " wide-only" : ""}`,
+          type: "button",
+          class: `icon-button text-button${wide ? " wide-only" : ""}`,
           "aria-label": `${Math.abs(seconds)} seconds ${seconds < 0 ? "back" : "forward"}`,
         },
         `${seconds < 0 ? "−" : "+"}${Math.abs(seconds)}`,
@@ -96,7 +103,8 @@ export class Controls {
       const button = make(
         "button",
         {
-          type: "button", class: "icon-button text-button wide-only",
+          type: "button",
+          class: "icon-button text-button wide-only",
           "aria-label": frames < 0 ? "One frame back" : "One frame forward",
         },
         frames < 0 ? "‹" : "›",
@@ -104,16 +112,35 @@ export class Controls {
       button.addEventListener("click", () => this.step(frames));
       return button;
     };
-    const previous = this.button("wide-only", "Previous event", icon(ICONS.back), () => this.toEvent(-1));
+    const previous = this.button("wide-only", "Previous event", icon(ICONS.back), () =>
+      this.toEvent(-1),
+    );
     const next = this.button("wide-only", "Next event", icon(ICONS.forward), () => this.toEvent(1));
     part("buttons").append(
       make(
-        "div", { class: "group", role: "group", "aria-label": "Playback" },
-        previous, jump(-60, true), jump(-10, false), jump(-5, true), step(-1), this.playButton,
-        step(1), jump(5, true), jump(10, false), jump(60, true), next,
+        "div",
+        { class: "group", role: "group", "aria-label": "Playback" },
+        previous,
+        jump(-60, true),
+        jump(-10, false),
+        jump(-5, true),
+        step(-1),
+        this.playButton,
+        step(1),
+        jump(5, true),
+        jump(10, false),
+        jump(60, true),
+        next,
       ),
-      this.clock, make("span", { class: "spacer wide-only" }), this.lap, this.skipButton, this.loopButton,
-      this.live, this.reverseButton, this.speed, full,
+      this.clock,
+      make("span", { class: "spacer wide-only" }),
+      this.lap,
+      this.skipButton,
+      this.loopButton,
+      this.live,
+      this.reverseButton,
+      this.speed,
+      full,
     );
     engine.on("status", () => this.show());
     engine.on("grown", () => this.show());
@@ -123,7 +150,9 @@ export class Controls {
   /** @param {string} kind @param {string} label @param {Node} content @param {() => void} act */
   button(kind, label, content, act) {
     const button = make(
-      "button", { type: "button", class: `icon-button ${kind}`, "aria-label": label, title: label }, content,
+      "button",
+      { type: "button", class: `icon-button ${kind}`, "aria-label": label, title: label },
+      content,
     );
     button.addEventListener("click", act);
     return button;
@@ -201,13 +230,16 @@ export class Controls {
 
   /** The next or previous event. @param {number} direction 1 or -1 */
   toEvent(direction) {
-    const events = (this.recording?.events ?? [])
-      .filter((event) => settings.blueFlags || !isBlueFlag(event));
+    const events = (this.recording?.events ?? []).filter(
+      (event) => settings.blueFlags || !isBlueFlag(event),
+    );
     // Going back must not find the event that has just been reached, while playing.
-    const here = this.engine.frame - (direction < 0 && this.engine.playing ? this.engine.frameRate : 0);
-    const found = direction > 0
-      ? events.find((event) => event.frame > here + 0.5)
-      : events.findLast((event) => event.frame < here - 0.5);
+    const here =
+      this.engine.frame - (direction < 0 && this.engine.playing ? this.engine.frameRate : 0);
+    const found =
+      direction > 0
+        ? events.find((event) => event.frame > here + 0.5)
+        : events.findLast((event) => event.frame < here - 0.5);
     if (found === undefined) return;
     this.engine.seek(found.frame);
     this.say(found.message || found.kind);
@@ -230,7 +262,10 @@ export class Controls {
         this.say("Repeating the section");
       }
     }
-    this.loopButton.setAttribute("aria-pressed", String(engine.loop !== null || this.loopStart >= 0));
+    this.loopButton.setAttribute(
+      "aria-pressed",
+      String(engine.loop !== null || this.loopStart >= 0),
+    );
     engine.emit("loop");
   }
 

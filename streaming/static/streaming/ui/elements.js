@@ -38,9 +38,14 @@ export function setText(node, text) {
  * @param {(Node | string)[]} body
  */
 export function makeDialog(id, title, ...body) {
-  const close = make("button", { type: "button", class: "icon-button", "aria-label": "Close" }, "✕");
+  const close = make(
+    "button",
+    { type: "button", class: "icon-button", "aria-label": "Close" },
+    "✕",
+  );
   const dialog = make(
-    "dialog", { id, "aria-labelledby": `${id}-title` },
+    "dialog",
+    { id, "aria-labelledby": `${id}-title` },
     make("div", { class: "dialog-head" }, make("h2", { id: `${id}-title` }, title), close),
     make("div", { class: "dialog-body" }, ...body),
   );

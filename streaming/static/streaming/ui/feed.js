@@ -15,7 +15,11 @@ const LIVE_SECONDS = 3;
 
 const FILTERS = /** @type {[string, string, (kind: string) => boolean][]} */ ([
   ["all", "All", () => true],
-  ["control", "Race control", (kind) => ["race_control", "flag", "safety_car", "start", "finish"].includes(kind)],
+  [
+    "control",
+    "Race control",
+    (kind) => ["race_control", "flag", "safety_car", "start", "finish"].includes(kind),
+  ],
   ["pit", "Pits", (kind) => kind === "pit"],
   ["overtake", "Overtakes", (kind) => kind === "overtake"],
 ]);
@@ -39,16 +43,23 @@ export class Feed {
     this.frame = 0;
     const tools = make("div", { class: "segmented", role: "group", "aria-label": "Show" });
     for (const [id, label] of FILTERS) {
-      const button = make("button", { type: "button", "aria-pressed": String(id === "all") }, label);
+      const button = make(
+        "button",
+        { type: "button", "aria-pressed": String(id === "all") },
+        label,
+      );
       button.addEventListener("click", () => {
         this.filter = id;
-        for (const other of tools.children) other.setAttribute("aria-pressed", String(other === button));
+        for (const other of tools.children)
+          other.setAttribute("aria-pressed", String(other === button));
         this.show();
       });
       tools.append(button);
     }
     this.blue = make(
-      "button", { type: "button", "aria-pressed": String(settings.blueFlags) }, "Blue flags",
+      "button",
+      { type: "button", "aria-pressed": String(settings.blueFlags) },
+      "Blue flags",
     );
     this.blue.addEventListener("click", () => {
       setSetting("blueFlags", !settings.blueFlags);
@@ -76,7 +87,8 @@ export class Feed {
     setText(
       this.hint,
       this.context.recording.events.length === 0
-        ? "This recording has no events." : "Nothing has happened yet.",
+        ? "This recording has no events."
+        : "Nothing has happened yet.",
     );
   }
 
@@ -118,13 +130,20 @@ export class Feed {
     this.list.replaceChildren(
       ...shown.map((event, i) => {
         const at = make(
-          "button", { type: "button", title: "Go there" },
+          "button",
+          { type: "button", title: "Go there" },
           `${clockTime((event.frame - start) / engine.frameRate)}${event.lap ? ` · Lap ${event.lap}` : ""}`,
         );
         at.addEventListener("click", () => engine.seek(event.frame));
         const item = make(
-          "li", { "data-tone": tone(event) },
-          at, make("span", { class: "feed-kind" }, `${words(event.kind)}${event.entity ? ` · ${event.entity}` : ""}`),
+          "li",
+          { "data-tone": tone(event) },
+          at,
+          make(
+            "span",
+            { class: "feed-kind" },
+            `${words(event.kind)}${event.entity ? ` · ${event.entity}` : ""}`,
+          ),
           make("p", {}, textOf(event)),
         );
         if (i === 0) item.className = "newest";

@@ -68,7 +68,8 @@ export class SectorFlags {
       if (at > frame) break;
       if (sector === null) {
         if (/clear|green|chequered|red/i.test(value)) out.clear();
-      } else if (/yellow/i.test(value)) out.set(sector, /double/i.test(value) ? "double_yellow" : "yellow");
+      } else if (/yellow/i.test(value))
+        out.set(sector, /double/i.test(value) ? "double_yellow" : "yellow");
       else if (/clear|green|chequered|red/i.test(value)) out.delete(sector);
     }
     const key = [...out].join(";");

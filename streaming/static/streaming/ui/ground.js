@@ -6,7 +6,12 @@
 /** Width of a Formula 1 circuit (m), where the geometry has no edges. */
 const ROAD_METRES = 13;
 /** Units of ground in a metre. */
-const UNITS_PER_METRE = /** @type {Record<string, number>} */ ({ dm: 10, m: 1, yd: 1.0936, cm: 100 });
+const UNITS_PER_METRE = /** @type {Record<string, number>} */ ({
+  dm: 10,
+  m: 1,
+  yd: 1.0936,
+  cm: 100,
+});
 /** A road narrower than this on the picture cannot carry the marks. */
 const LEAST_ROAD_PIXELS = 7;
 
@@ -50,9 +55,12 @@ export class Ground {
     this.starts = bounds;
     /** the sectors that flags are out in: the marshals', else those of the timing */
     const marshals = /** @type {number[]} */ (geometry?.marshal_sectors ?? []);
-    this.flagged = marshals.length === 0 ? this.sectors : marshals.map(
-      (from, i) => pathOf(this.part(from, marshals[(i + 1) % marshals.length]), false),
-    );
+    this.flagged =
+      marshals.length === 0
+        ? this.sectors
+        : marshals.map((from, i) =>
+            pathOf(this.part(from, marshals[(i + 1) % marshals.length]), false),
+          );
     this.version = 0;
   }
 
@@ -115,8 +123,12 @@ export class Ground {
     ctx.clearRect(0, 0, camera.width, camera.height);
     const scale = camera.scale;
     ctx.setTransform(
-      camera.a * ratio, camera.b * ratio, camera.c * ratio, camera.d * ratio,
-      camera.e * ratio, camera.f * ratio,
+      camera.a * ratio,
+      camera.b * ratio,
+      camera.c * ratio,
+      camera.d * ratio,
+      camera.e * ratio,
+      camera.f * ratio,
     );
     ctx.lineJoin = "round";
     ctx.lineCap = "round";
@@ -232,8 +244,10 @@ export class Ground {
     const bounds = this.geometry?.bounds;
     if (!bounds) return;
     const corners = [
-      [bounds.x_min, bounds.y_min], [bounds.x_max, bounds.y_min],
-      [bounds.x_max, bounds.y_max], [bounds.x_min, bounds.y_max],
+      [bounds.x_min, bounds.y_min],
+      [bounds.x_max, bounds.y_min],
+      [bounds.x_max, bounds.y_max],
+      [bounds.x_min, bounds.y_max],
     ];
     ctx.globalCompositeOperation = "destination-over";
     ctx.beginPath();

@@ -27,8 +27,12 @@ export class Information {
     const weather = part("weather");
     /** @type {[HTMLElement, () => string][]} */
     this.weather = [];
-    const add = (/** @type {string} */ label, /** @type {number} */ place,
-      /** @type {() => string} */ text, optional = true) => {
+    const add = (
+      /** @type {string} */ label,
+      /** @type {number} */ place,
+      /** @type {() => string} */ text,
+      optional = true,
+    ) => {
       if (place < 0) return;
       const value = make("dd");
       weather.append(
@@ -41,7 +45,12 @@ export class Information {
       Number.isFinite(value) ? format(value) : "–";
     weather.replaceChildren();
     add("Air", field.air_temperature, () => show(held(field.air_temperature), temperature), false);
-    add("Track", field.track_temperature, () => show(held(field.track_temperature), temperature), false);
+    add(
+      "Track",
+      field.track_temperature,
+      () => show(held(field.track_temperature), temperature),
+      false,
+    );
     add("Humidity", field.humidity, () => show(held(field.humidity), (v) => `${Math.round(v)} %`));
     add("Wind", field.wind_speed, () => {
       const from = held(field.wind_direction);

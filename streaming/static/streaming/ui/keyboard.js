@@ -91,7 +91,8 @@ export function listenToKeys({ engine, controls, track, clear }) {
     const arrows = event.key.startsWith("Arrow") || event.key === "Home" || event.key === "End";
     const slider = target.id === "scrubber";
     // Lists, tabs and scrolling panels keep their arrow keys; buttons keep their space bar.
-    if (arrows && !slider && target.closest("select, [role=tablist], #board-scroll, .tab-panel")) return;
+    if (arrows && !slider && target.closest("select, [role=tablist], #board-scroll, .tab-panel"))
+      return;
     if (event.key === " " && target.closest("button, a, select, summary")) return;
     if (target instanceof HTMLSelectElement) return;
     const shifted = event.shiftKey && arrows ? `Shift+${event.key}` : event.key;
@@ -106,6 +107,7 @@ export function listenToKeys({ engine, controls, track, clear }) {
 function isTyping(target) {
   return (
     target instanceof HTMLTextAreaElement ||
-    (target instanceof HTMLInputElement && ["text", "search", "url", "number"].includes(target.type))
+    (target instanceof HTMLInputElement &&
+      ["text", "search", "url", "number"].includes(target.type))
   );
 }

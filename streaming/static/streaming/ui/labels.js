@@ -150,9 +150,12 @@ export class LabelPlacer {
     if (top + HEIGHT > this.pictureHeight - 2) return false;
     for (let at = 0; at < 4 * this.taken; at += 4) {
       if (
-        left < this.boxes[at + 2] && left + width > this.boxes[at] &&
-        top < this.boxes[at + 3] && top + HEIGHT > this.boxes[at + 1]
-      ) return false;
+        left < this.boxes[at + 2] &&
+        left + width > this.boxes[at] &&
+        top < this.boxes[at + 3] &&
+        top + HEIGHT > this.boxes[at + 1]
+      )
+        return false;
     }
     this.lefts[i] = left;
     this.tops[i] = top;
@@ -174,7 +177,8 @@ export class LabelPlacer {
     const top = this.tops[i];
     ctx.moveTo(x, y);
     ctx.lineTo(
-      Math.min(Math.max(x, left), left + this.widths[i]), Math.min(Math.max(y, top), top + HEIGHT),
+      Math.min(Math.max(x, left), left + this.widths[i]),
+      Math.min(Math.max(y, top), top + HEIGHT),
     );
   }
 
@@ -188,8 +192,15 @@ export class LabelPlacer {
     const { ratio, cellWidth, cellHeight } = this;
     ctx.globalAlpha = dim ? 0.6 : 1;
     ctx.drawImage(
-      this.sheet, this.cellX(cell), this.cellY(cell), cellWidth, cellHeight,
-      (this.lefts[i] * ratio + 0.5) | 0, (this.tops[i] * ratio + 0.5) | 0, cellWidth, cellHeight,
+      this.sheet,
+      this.cellX(cell),
+      this.cellY(cell),
+      cellWidth,
+      cellHeight,
+      (this.lefts[i] * ratio + 0.5) | 0,
+      (this.tops[i] * ratio + 0.5) | 0,
+      cellWidth,
+      cellHeight,
     );
   }
 }

@@ -40,7 +40,11 @@ export function valueAt(xs, ys, x) {
 export function deltaOver(a, b) {
   const ratio = b.distance[b.distance.length - 1] / a.distance[a.distance.length - 1];
   return a.distance.map((distance, i) => {
-    const other = valueAt(b.distance, b.time, Math.min(distance * ratio, b.distance[b.distance.length - 1]));
+    const other = valueAt(
+      b.distance,
+      b.time,
+      Math.min(distance * ratio, b.distance[b.distance.length - 1]),
+    );
     return Number.isNaN(other) ? null : other - b.time[0] - (a.time[i] - a.time[0]);
   });
 }
@@ -117,7 +121,8 @@ export function raceTrace(laps, codes, frameRate) {
   for (const lap of laps) {
     const row = rows.get(lap.entity);
     if (row === undefined || lap.number < 1) continue;
-    if (lap.end_frame !== null) gaps[row][lap.number - 1] = (lap.end_frame - first[lap.number]) / frameRate;
+    if (lap.end_frame !== null)
+      gaps[row][lap.number - 1] = (lap.end_frame - first[lap.number]) / frameRate;
     positions[row][lap.number - 1] = lap.position;
   }
   return { laps: numbers, gaps, positions };

@@ -63,7 +63,9 @@ export class Leaderboard {
         ]
       : [
           make("th", { scope: "col", class: "left" }, "Code"),
-          ...(this.described ? [make("th", { scope: "col", class: "left" }, this.named ? "Name" : "Team")] : []),
+          ...(this.described
+            ? [make("th", { scope: "col", class: "left" }, this.named ? "Name" : "Team")]
+            : []),
           ...(recording.field.speed >= 0 ? [make("th", { scope: "col" }, "Speed")] : []),
         ];
     this.tyres = new TyreHistory(recording);
@@ -71,8 +73,10 @@ export class Leaderboard {
     this.body.append(...this.rows.map((row) => row.element));
     part("board-scroll").replaceChildren(
       make(
-        "table", { class: "leaderboard", "aria-labelledby": "board-title" },
-        make("thead", {}, make("tr", {}, ...heads)), this.body,
+        "table",
+        { class: "leaderboard", "aria-labelledby": "board-title" },
+        make("thead", {}, make("tr", {}, ...heads)),
+        this.body,
       ),
     );
     setText(part("board-title"), race ? "Leaderboard" : "Who is there");
@@ -96,20 +100,46 @@ export class Leaderboard {
     const age = make("span", { class: "tyre-age", "aria-hidden": "true" });
     const spoken = make("span", { class: "visually-hidden" });
     const history = make(
-      "button", { type: "button", class: "tyre-button", "aria-haspopup": "dialog", "aria-expanded": "false" },
-      tyre, age, spoken,
+      "button",
+      { type: "button", class: "tyre-button", "aria-haspopup": "dialog", "aria-expanded": "false" },
+      tyre,
+      age,
+      spoken,
     );
     history.addEventListener("click", () => this.tyres.open(i, history));
     const cells = {
       position: make("td", { class: "pos left" }, place, move),
-      gap: make("td"), last: make("td"), best: make("td", { class: "hide-small" }),
-      tyre: make("td", {}, history), pits: make("td"),
+      gap: make("td"),
+      last: make("td"),
+      best: make("td", { class: "hide-small" }),
+      tyre: make("td", {}, history),
+      pits: make("td"),
     };
     const { head, button, check } = this.driverCell(i);
     const element = make(
-      "tr", {}, cells.position, head, cells.gap, cells.last, cells.best, cells.tyre, cells.pits,
+      "tr",
+      {},
+      cells.position,
+      head,
+      cells.gap,
+      cells.last,
+      cells.best,
+      cells.tyre,
+      cells.pits,
     );
-    return { element, cells, button, check, move, place, tyre, age, spoken, position: 0, changed: -Infinity };
+    return {
+      element,
+      cells,
+      button,
+      check,
+      move,
+      place,
+      tyre,
+      age,
+      spoken,
+      position: 0,
+      changed: -Infinity,
+    };
   }
 
   /** @param {number} i @returns {Row} */
@@ -118,15 +148,28 @@ export class Leaderboard {
     const { head, button, check } = this.driverCell(i);
     const entity = this.recording.entities[i];
     cells.name.textContent = [this.named ? entity.name : "", entity.team]
-      .filter((text) => text !== "").join(", ");
+      .filter((text) => text !== "")
+      .join(", ");
     const element = make(
-      "tr", {}, head, ...(this.described ? [cells.name] : []),
+      "tr",
+      {},
+      head,
+      ...(this.described ? [cells.name] : []),
       ...(this.recording.field.speed >= 0 ? [cells.speed] : []),
     );
     const none = make("span");
     return {
-      element, cells, button, check, move: none, place: document.createTextNode(""), tyre: none,
-      age: none, spoken: none, position: 0, changed: -Infinity,
+      element,
+      cells,
+      button,
+      check,
+      move: none,
+      place: document.createTextNode(""),
+      tyre: none,
+      age: none,
+      spoken: none,
+      position: 0,
+      changed: -Infinity,
     };
   }
 
@@ -136,10 +179,15 @@ export class Leaderboard {
     const stripe = make("span", { class: "stripe" });
     stripe.style.backgroundColor = entity.colour;
     const check = make("span", { class: "check", "aria-hidden": "true" });
-    const about = [entity.name, entity.team].filter((t) => t !== "" && t !== entity.code).join(", ");
+    const about = [entity.name, entity.team]
+      .filter((t) => t !== "" && t !== entity.code)
+      .join(", ");
     const button = make(
-      "button", { type: "button", class: "driver", "aria-pressed": "false", title: about },
-      stripe, entity.code, check,
+      "button",
+      { type: "button", class: "driver", "aria-pressed": "false", title: about },
+      stripe,
+      entity.code,
+      check,
     );
     if (about !== "") button.setAttribute("aria-label", `${entity.code}, ${about}`);
     button.addEventListener("click", () => this.selection.toggle(i));
@@ -193,8 +241,10 @@ export class Leaderboard {
       const unit = this.recording.layout.fields[field.speed]?.unit ?? "";
       let text = "–";
       if (Number.isFinite(speed)) {
-        text = unit === "km/h"
-          ? `${speedIn(speed).toFixed(0)} ${speedUnit()}` : `${speed.toFixed(1)} ${unit}`;
+        text =
+          unit === "km/h"
+            ? `${speedIn(speed).toFixed(0)} ${speedUnit()}`
+            : `${speed.toFixed(1)} ${unit}`;
       }
       setText(row.cells.speed, seen ? text : "not seen");
       row.element.classList.toggle("out", !seen);
@@ -239,8 +289,10 @@ export class Leaderboard {
     const start = this.grid.get(i);
     const moved = start === undefined || out ? 0 : start - place;
     setText(row.move, moved > 0 ? "▲" : moved < 0 ? "▼" : "");
-    row.cells.position.title = moved === 0
-      ? "" : `${Math.abs(moved)} place${Math.abs(moved) === 1 ? "" : "s"} ${moved > 0 ? "gained" : "lost"} since the start`;
+    row.cells.position.title =
+      moved === 0
+        ? ""
+        : `${Math.abs(moved)} place${Math.abs(moved) === 1 ? "" : "s"} ${moved > 0 ? "gained" : "lost"} since the start`;
     row.element.classList.toggle("out", out);
     setText(row.cells.gap, this.gapText(i, status, place, out));
     const last = sampler.held(field.last_lap_time, i);
@@ -248,7 +300,8 @@ export class Leaderboard {
     setText(row.cells.last, lapTime(last));
     setText(row.cells.best, lapTime(best));
     row.cells.best.className = best === fastest ? "hide-small time-purple" : "hide-small";
-    row.cells.last.className = out || !(last > 0) ? "" : last === fastest ? "time-purple" : last === best ? "time-best" : "";
+    row.cells.last.className =
+      out || !(last > 0) ? "" : last === fastest ? "time-purple" : last === best ? "time-best" : "";
     this.fillTyre(row, i);
     const stops = sampler.held(field.pit_stops, i);
     setText(row.cells.pits, Number.isFinite(stops) ? String(stops) : "–");
@@ -288,7 +341,8 @@ export class Leaderboard {
       if (next !== element) this.body.insertBefore(element, next);
       previous = element;
     }
-    if (focused instanceof HTMLElement && this.body.contains(focused)) focused.focus({ preventScroll: true });
+    if (focused instanceof HTMLElement && this.body.contains(focused))
+      focused.focus({ preventScroll: true });
     // The rows are equally high: where each was follows from its place, without asking the browser,
     // which would have to lay out the whole page at once to answer.
     const places = this.places;

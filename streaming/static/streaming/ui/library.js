@@ -21,7 +21,8 @@ form.addEventListener("submit", () => {
 addEventListener("pageshow", () => {
   for (const field of /** @type {NodeListOf<HTMLInputElement>} */ (
     form.querySelectorAll("input, select")
-  )) field.disabled = false;
+  ))
+    field.disabled = false;
 });
 
 document.getElementById("theme-button")?.addEventListener("click", toggleTheme);

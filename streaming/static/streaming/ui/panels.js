@@ -31,15 +31,21 @@ import { setSetting, settings } from "./settings.js";
 const KINDS = [
   { id: "feed", label: "Race control", race: false, load: async () => Feed },
   {
-    id: "telemetry", label: "Telemetry", race: false,
+    id: "telemetry",
+    label: "Telemetry",
+    race: false,
     load: async () => (await import("./telemetry.js")).Telemetry,
   },
   {
-    id: "compare", label: "Compare laps", race: true,
+    id: "compare",
+    label: "Compare laps",
+    race: true,
     load: async () => (await import("./compare.js")).Compare,
   },
   {
-    id: "strategy", label: "Strategy", race: true,
+    id: "strategy",
+    label: "Strategy",
+    race: true,
     load: async () => (await import("./strategy.js")).Strategy,
   },
 ];
@@ -57,15 +63,16 @@ export class Panels {
       const label = kind.id === "feed" && !context.recording.isRace ? "Events" : kind.label;
       const tab = make(
         "button",
-        { type: "button", role: "tab", id: `tab-${kind.id}`, "aria-controls": `panel-${kind.id}` }, label,
+        { type: "button", role: "tab", id: `tab-${kind.id}`, "aria-controls": `panel-${kind.id}` },
+        label,
       );
-      const element = make(
-        "div",
-        {
-          role: "tabpanel", id: `panel-${kind.id}`, class: "tab-panel", tabindex: "0",
-          "aria-labelledby": tab.id,
-        },
-      );
+      const element = make("div", {
+        role: "tabpanel",
+        id: `panel-${kind.id}`,
+        class: "tab-panel",
+        tabindex: "0",
+        "aria-labelledby": tab.id,
+      });
       tab.addEventListener("click", () => this.choose(kind.id));
       this.entries.set(kind.id, { tab, element, kind, panel: null, loading: false });
     }
@@ -114,7 +121,8 @@ export class Panels {
   arrow(event) {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (step === undefined) return;
-    const next = this.ids[(this.ids.indexOf(this.current) + step + this.ids.length) % this.ids.length];
+    const next =
+      this.ids[(this.ids.indexOf(this.current) + step + this.ids.length) % this.ids.length];
     this.choose(next);
     this.entries.get(next)?.tab.focus();
     event.preventDefault();

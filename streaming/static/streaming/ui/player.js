@@ -84,14 +84,16 @@ let pageBuilt = () => undefined;
 const built = new Promise((resolve) => (pageBuilt = resolve));
 engine.on("welcome", ({ again }) => {
   if (again) return;
-  void built.then(open)
+  void built
+    .then(open)
     .catch((error) => states.fail(`The session could not be loaded: ${error.message}`));
 });
 await breath();
 
 const track = new Track(
   /** @type {HTMLCanvasElement} */ (part("ground")),
-  /** @type {HTMLCanvasElement} */ (part("cars")), selection,
+  /** @type {HTMLCanvasElement} */ (part("cars")),
+  selection,
 );
 const announcer = part("announcer");
 const controls = new Controls(engine);

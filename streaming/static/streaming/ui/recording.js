@@ -6,14 +6,47 @@
 
 /** Colours for entities that brought none; each is readable on dark and on light. */
 const SPARE_COLOURS = [
-  "#3b82f6", "#e0592a", "#1fa362", "#b552d6", "#c98a00", "#0fa3b1", "#d63a6a", "#7a869c",
+  "#3b82f6",
+  "#e0592a",
+  "#1fa362",
+  "#b552d6",
+  "#c98a00",
+  "#0fa3b1",
+  "#d63a6a",
+  "#7a869c",
 ];
 
 const FIELDS = /** @type {const} */ ([
-  "x", "y", "speed", "throttle", "brake", "rpm", "gear", "drs", "status", "position", "lap",
-  "progress", "gap_to_leader", "interval", "tyre", "tyre_age", "pit_stops", "last_lap_time",
-  "best_lap_time", "sector1", "sector2", "sector3", "track_status", "leader_lap",
-  "air_temperature", "track_temperature", "humidity", "wind_speed", "wind_direction", "rain",
+  "x",
+  "y",
+  "speed",
+  "throttle",
+  "brake",
+  "rpm",
+  "gear",
+  "drs",
+  "status",
+  "position",
+  "lap",
+  "progress",
+  "gap_to_leader",
+  "interval",
+  "tyre",
+  "tyre_age",
+  "pit_stops",
+  "last_lap_time",
+  "best_lap_time",
+  "sector1",
+  "sector2",
+  "sector3",
+  "track_status",
+  "leader_lap",
+  "air_temperature",
+  "track_temperature",
+  "humidity",
+  "wind_speed",
+  "wind_direction",
+  "rain",
 ]);
 
 /** @typedef {typeof FIELDS[number]} FieldName */
@@ -52,9 +85,13 @@ export class Recording {
       const group = entity.team || code;
       if (!entity.colour && !groups.includes(group)) groups.push(group);
       return {
-        code, name: entity.name || code, number: entity.number ?? "", team: entity.team ?? "",
+        code,
+        name: entity.name || code,
+        number: entity.number ?? "",
+        team: entity.team ?? "",
         colour: entity.colour || SPARE_COLOURS[groups.indexOf(group) % SPARE_COLOURS.length],
-        kind: entity.kind ?? "", label: entity.kind === "ball" ? "" : shortName(code),
+        kind: entity.kind ?? "",
+        label: entity.kind === "ball" ? "" : shortName(code),
       };
     });
     /** has laps and an order: the panels of a race make sense */

@@ -11,7 +11,10 @@ import { copyText } from "./share.js";
  *   led_by?: {id: string, name: string, action: string} | null}} RoomMessage */
 
 const DEEDS = /** @type {Record<string, string>} */ ({
-  play: "started to play", pause: "paused", seek: "moved the playhead", speed: "changed the speed",
+  play: "started to play",
+  pause: "paused",
+  seek: "moved the playhead",
+  speed: "changed the speed",
 });
 const LONGEST_NAME = 40;
 /** More than so many at once are not read out by name. */
@@ -31,25 +34,39 @@ export class Rooms {
     this.note = make("p", { role: "status" });
     this.invitation = make("div", { class: "field-row" }, this.link, copy);
     this.name = make("input", {
-      type: "text", id: "room-name", maxlength: String(LONGEST_NAME), autocomplete: "nickname",
+      type: "text",
+      id: "room-name",
+      maxlength: String(LONGEST_NAME),
+      autocomplete: "nickname",
       placeholder: "viewer",
     });
     this.name.value = settings.name;
     const naming = make(
-      "form", { class: "field-row" },
-      make("label", { for: "room-name" }, "Your name"), this.name,
+      "form",
+      { class: "field-row" },
+      make("label", { for: "room-name" }, "Your name"),
+      this.name,
       make("button", { type: "submit", class: "button" }, "Use it"),
     );
     this.count = make("p");
     this.people = make("ul", { class: "people", "aria-label": "In the room" });
     this.leader = make("p", { class: "hint" });
     this.dialog = makeDialog(
-      "room", "Watch together",
+      "room",
+      "Watch together",
       make(
-        "p", {},
+        "p",
+        {},
         "Everyone in a room shares one playhead. Whoever plays, pauses or seeks leads, until somebody else does.",
       ),
-      naming, this.start, this.invitation, this.count, this.people, this.leader, this.leave, this.note,
+      naming,
+      this.start,
+      this.invitation,
+      this.count,
+      this.people,
+      this.leader,
+      this.leave,
+      this.note,
     );
     part("room-button").addEventListener("click", () => {
       this.note.textContent = "";
@@ -62,7 +79,12 @@ export class Rooms {
     });
     this.start.addEventListener("click", () => {
       const bytes = crypto.getRandomValues(new Uint8Array(9));
-      this.join([...bytes].map((b) => b.toString(36).padStart(2, "0")).join("").slice(0, 12));
+      this.join(
+        [...bytes]
+          .map((b) => b.toString(36).padStart(2, "0"))
+          .join("")
+          .slice(0, 12),
+      );
     });
     this.leave.addEventListener("click", () => {
       engine.leave();
@@ -84,7 +106,10 @@ export class Rooms {
   /** @param {string} name */
   rename(name) {
     setSetting("name", name);
-    setText(this.note, name === "" ? "From the next room on you have no name." : `You are called ${name}.`);
+    setText(
+      this.note,
+      name === "" ? "From the next room on you have no name." : `You are called ${name}.`,
+    );
     if (this.engine.room !== null && name !== "") this.join(this.engine.room);
   }
 
@@ -104,9 +129,15 @@ export class Rooms {
     const gone = old.filter((person) => !present.some(({ id }) => id === person.id));
     /** @type {string[]} */
     const news = [];
-    for (const [people, what] of /** @type {[Person[], string][]} */ ([[come, "joined"], [gone, "left"]])) {
+    for (const [people, what] of /** @type {[Person[], string][]} */ ([
+      [come, "joined"],
+      [gone, "left"],
+    ])) {
       if (people.length === 0) continue;
-      const who = people.length < CROWD ? people.map(({ name }) => name).join(", ") : `${people.length} viewers`;
+      const who =
+        people.length < CROWD
+          ? people.map(({ name }) => name).join(", ")
+          : `${people.length} viewers`;
       news.push(`${who} ${what}.`);
     }
     const led = now.led_by;
@@ -128,7 +159,8 @@ export class Rooms {
     badge.hidden = last === null;
     button.setAttribute("aria-pressed", String(inside));
     button.setAttribute(
-      "aria-label", last === null ? "Watch together" : `Watch together, ${last.members} in the room`,
+      "aria-label",
+      last === null ? "Watch together" : `Watch together, ${last.members} in the room`,
     );
     if (inside) {
       this.link.value = `${location.origin}${location.pathname}?room=${this.engine.room}`;
@@ -136,12 +168,14 @@ export class Rooms {
     if (last === null) return;
     setText(badge, String(last.members));
     setText(
-      this.count, last.members === 1 ? "You are alone in the room." : `${last.members} are in the room:`,
+      this.count,
+      last.members === 1 ? "You are alone in the room." : `${last.members} are in the room:`,
     );
     const led = last.led_by;
     const lines = (last.people ?? []).map((person) => {
       const marks = [
-        ...(person.id === last.you ? ["you"] : []), ...(person.id === led?.id ? ["leads"] : []),
+        ...(person.id === last.you ? ["you"] : []),
+        ...(person.id === led?.id ? ["leads"] : []),
       ];
       return marks.length > 0 ? `${person.name} (${marks.join(", ")})` : person.name;
     });
@@ -149,6 +183,9 @@ export class Rooms {
       this.people.replaceChildren(...lines.map((line) => make("li", {}, line)));
     }
     const deed = led ? (DEEDS[led.action] ?? "led") : "";
-    setText(this.leader, led ? `Last: ${led.id === last.you ? "you" : led.name} ${deed}.` : "Nobody has led yet.");
+    setText(
+      this.leader,
+      led ? `Last: ${led.id === last.you ? "you" : led.name} ${deed}.` : "Nobody has led yet.",
+    );
   }
 }

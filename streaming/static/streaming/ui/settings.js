@@ -19,9 +19,16 @@ const KEY = "replay.settings";
 
 /** @type {Settings} */
 const DEFAULTS = {
-  units: "metric", gap: "interval", tab: "feed",
-  labels: true, trails: true, corners: true, announce: true, skipRed: false,
-  blueFlags: false, name: "",
+  units: "metric",
+  gap: "interval",
+  tab: "feed",
+  labels: true,
+  trails: true,
+  corners: true,
+  announce: true,
+  skipRed: false,
+  blueFlags: false,
+  name: "",
 };
 
 /** @returns {Settings} */

@@ -22,7 +22,8 @@ export function openSettings() {
   );
   units.value = settings.units;
   units.addEventListener("change", () =>
-    setSetting("units", units.value === "imperial" ? "imperial" : "metric"));
+    setSetting("units", units.value === "imperial" ? "imperial" : "metric"),
+  );
   rows.push(make("div", { class: "field-row" }, make("label", { for: "units" }, "Units"), units));
   const theme = make("button", { type: "button", class: "button" }, "Change");
   theme.addEventListener("click", toggleTheme);
@@ -32,9 +33,7 @@ export function openSettings() {
     box.checked = Boolean(settings[name]);
     box.addEventListener("change", () => setSetting(name, /** @type {any} */ (box.checked)));
     onSetting(() => (box.checked = Boolean(settings[name])));
-    rows.push(
-      make("div", { class: "field-row" }, make("label", { for: box.id }, label), box),
-    );
+    rows.push(make("div", { class: "field-row" }, make("label", { for: box.id }, label), box));
   }
   const dialog = makeDialog("settings", "Settings", ...rows);
   part("settings-button").addEventListener("click", () => dialog.showModal());

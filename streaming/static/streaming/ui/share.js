@@ -53,9 +53,11 @@ export function openShare(engine, selection, recording) {
   const copy = make("button", { type: "button", class: "button primary" }, "Copy");
   const note = make("p", { role: "status" });
   const dialog = makeDialog(
-    "share", "Share this moment",
+    "share",
+    "Share this moment",
     make("p", {}, "The link opens this session at this time, with this speed and these drivers."),
-    make("div", { class: "field-row" }, field, copy), note,
+    make("div", { class: "field-row" }, field, copy),
+    note,
   );
   part("share-button").addEventListener("click", () => {
     field.value = addressOf(engine, selection, recording);

@@ -44,8 +44,12 @@ export class States {
     switch (engine.status) {
       case "connecting":
         kind = "blocking";
-        text = engine.problem !== "" ? `${engine.problem} Trying again…`
-          : engine.opening !== null ? "Live: waiting for the first frame…" : "Connecting…";
+        text =
+          engine.problem !== ""
+            ? `${engine.problem} Trying again…`
+            : engine.opening !== null
+              ? "Live: waiting for the first frame…"
+              : "Connecting…";
         break;
       case "importing": {
         kind = "blocking";
@@ -55,14 +59,17 @@ export class States {
       }
       case "buffering":
         kind = "small";
-        text = engine.playing && engine.atEdge(engine.frame)
-          ? "Waiting for what comes next…" : "Loading frames…";
+        text =
+          engine.playing && engine.atEdge(engine.frame)
+            ? "Waiting for what comes next…"
+            : "Loading frames…";
         break;
       case "reconnecting":
         kind = "small";
-        text = engine.buffered > 1
-          ? "Connection lost. Playing what is loaded, reconnecting…"
-          : `${engine.problem || "Connection lost."} Reconnecting…`;
+        text =
+          engine.buffered > 1
+            ? "Connection lost. Playing what is loaded, reconnecting…"
+            : `${engine.problem || "Connection lost."} Reconnecting…`;
         break;
       case "ended":
         kind = "small";

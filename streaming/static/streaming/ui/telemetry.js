@@ -10,14 +10,15 @@ import { speedIn, speedUnit } from "./settings.js";
 
 const SECONDS = 20;
 const SAMPLES = 200;
-const CHANNELS = /** @type {{name: FieldName, label: string, height: number, range: [number|null, number|null], stepped?: boolean}[]} */ ([
-  { name: "speed", label: "Speed", height: 120, range: [0, null] },
-  { name: "throttle", label: "Throttle", height: 70, range: [0, 105] },
-  { name: "brake", label: "Brake", height: 60, range: [0, 105], stepped: true },
-  { name: "gear", label: "Gear", height: 64, range: [0, 9], stepped: true },
-  { name: "rpm", label: "Engine speed", height: 70, range: [0, null] },
-  { name: "drs", label: "DRS", height: 44, range: [-0.1, 1.1], stepped: true },
-]);
+const CHANNELS =
+  /** @type {{name: FieldName, label: string, height: number, range: [number|null, number|null], stepped?: boolean}[]} */ ([
+    { name: "speed", label: "Speed", height: 120, range: [0, null] },
+    { name: "throttle", label: "Throttle", height: 70, range: [0, 105] },
+    { name: "brake", label: "Brake", height: 60, range: [0, 105], stepped: true },
+    { name: "gear", label: "Gear", height: 64, range: [0, 9], stepped: true },
+    { name: "rpm", label: "Engine speed", height: 70, range: [0, null] },
+    { name: "drs", label: "DRS", height: 44, range: [-0.1, 1.1], stepped: true },
+  ]);
 const UNITS = /** @type {Record<string, string>} */ ({ throttle: "%", brake: "%", rpm: "1/min" });
 /** DRS values from here on mean an open flap; those below mean closed or merely allowed. */
 const DRS_OPEN = 10;
@@ -36,7 +37,8 @@ export function lineStyles(/** @type {Context} */ { recording, selection }) {
 /** @param {Context} context */
 export function legend(context) {
   return make(
-    "div", { class: "legend" },
+    "div",
+    { class: "legend" },
     ...lineStyles(context).map(({ label, colour, dash }) => {
       const swatch = make("span", { class: `swatch${dash ? " dashed" : ""}` });
       swatch.style.borderTopColor = colour;
@@ -93,39 +95,69 @@ export class Telemetry {
     this.charts = [];
     const { recording, selection } = this.context;
     if (selection.chosen.length === 0) {
-      const leader = make("button", { type: "button", class: "button primary" }, "Show the first two");
-      leader.addEventListener("click", () => selection.set([...this.context.track.order.slice(0, 2)]));
+      const leader = make(
+        "button",
+        { type: "button", class: "button primary" },
+        "Show the first two",
+      );
+      leader.addEventListener("click", () =>
+        selection.set([...this.context.track.order.slice(0, 2)]),
+      );
       this.element.replaceChildren(
-        make("p", { class: "hint" }, "Choose up to six, in the table or on the picture, to see what they do."),
+        make(
+          "p",
+          { class: "hint" },
+          "Choose up to six, in the table or on the picture, to see what they do.",
+        ),
         leader,
       );
       return;
     }
-    const live = make("button", { type: "button", "aria-pressed": String(!this.whole) }, `Last ${SECONDS} s`);
+    const live = make(
+      "button",
+      { type: "button", "aria-pressed": String(!this.whole) },
+      `Last ${SECONDS} s`,
+    );
     const lap = make("button", { type: "button", "aria-pressed": String(this.whole) }, "Whole lap");
     live.addEventListener("click", () => this.setWhole(false));
     lap.addEventListener("click", () => this.setWhole(true));
-    const modes = make("div", { class: "segmented feed-tools", role: "group", "aria-label": "Traces of" }, live, lap);
+    const modes = make(
+      "div",
+      { class: "segmented feed-tools", role: "group", "aria-label": "Traces of" },
+      live,
+      lap,
+    );
     modes.hidden = !recording.isRace;
     this.dials = selection.chosen.map((entity) => this.dial(entity));
     const places = make("div");
     this.element.replaceChildren(
-      make("div", { class: "gauges" }, ...this.dials.map((dial) => dial.element)), modes, legend(this.context), places,
+      make("div", { class: "gauges" }, ...this.dials.map((dial) => dial.element)),
+      modes,
+      legend(this.context),
+      places,
     );
     const styles = lineStyles(this.context);
     for (const channel of CHANNELS) {
       if (recording.field[channel.name] < 0) continue;
-      const unit = channel.name === "speed" ? this.speedUnit() : UNITS[channel.name] ?? "";
+      const unit = channel.name === "speed" ? this.speedUnit() : (UNITS[channel.name] ?? "");
       const place = make("div");
       places.append(
-        make("div", { class: "chart-block" }, make("h3", {}, channel.label, make("small", {}, unit)), place),
+        make(
+          "div",
+          { class: "chart-block" },
+          make("h3", {}, channel.label, make("small", {}, unit)),
+          place,
+        ),
       );
       const chart = makeChart(
         place,
         {
-          height: channel.height, range: channel.range, sync: "telemetry",
+          height: channel.height,
+          range: channel.range,
+          sync: "telemetry",
           series: styles.map((style) => ({ ...style, stepped: channel.stepped })),
-          formatY: (v) => (channel.name === "rpm" ? `${Math.round(v / 1000)}k` : String(Math.round(v))),
+          formatY: (v) =>
+            channel.name === "rpm" ? `${Math.round(v / 1000)}k` : String(Math.round(v)),
           formatX: this.whole ? (v) => `${Math.round(v)} m` : (v) => `${v} s`,
           axisX: channel.name === "speed",
           splitsY: channel.name === "drs" ? [0, 1] : undefined,
@@ -167,16 +199,22 @@ export class Telemetry {
     const throttleText = make("span");
     const brakeText = make("span");
     const element = make(
-      "div", { class: "gauge" },
+      "div",
+      { class: "gauge" },
       make("div", { class: "who" }, info.code),
       make("div", { class: "speed" }, speed, make("small", {}, ` ${this.speedUnit()} `), gear),
     );
     if (recording.field.throttle >= 0) {
       element.append(
         make(
-          "div", { class: "pedals" },
-          make("span", {}, "Throttle"), make("span", { class: "meter" }, throttle), throttleText,
-          make("span", {}, "Brake"), make("span", { class: "meter brake" }, brake), brakeText,
+          "div",
+          { class: "pedals" },
+          make("span", {}, "Throttle"),
+          make("span", { class: "meter" }, throttle),
+          throttleText,
+          make("span", {}, "Brake"),
+          make("span", { class: "meter brake" }, brake),
+          brakeText,
         ),
       );
     }
@@ -212,7 +250,9 @@ export class Telemetry {
     const { sampler, field } = recording;
     const rate = engine.frameRate;
     this.marker = NaN;
-    const columns = this.charts.map(() => selection.chosen.map(() => new Array(SAMPLES).fill(null)));
+    const columns = this.charts.map(() =>
+      selection.chosen.map(() => new Array(SAMPLES).fill(null)),
+    );
     for (let s = 0; s < SAMPLES; s++) {
       const ago = (SAMPLES - 1 - s) * (SECONDS / SAMPLES);
       this.times[s] = -ago;
@@ -249,12 +289,24 @@ export class Telemetry {
     this.laps = key;
     void Promise.all(
       wanted.map(([entity, lap]) =>
-        Number.isFinite(lap) && lap > 0 ? api.telemetry(recording.entities[entity].code, lap) : null),
-    ).then((laps) => {
-      if (this.laps === key && this.whole) this.drawLaps(laps);
-    }, (error) => {
-      this.element.prepend(make("p", { class: "hint", role: "status" }, `This lap could not be loaded: ${error.message}`));
-    });
+        Number.isFinite(lap) && lap > 0
+          ? api.telemetry(recording.entities[entity].code, lap)
+          : null,
+      ),
+    ).then(
+      (laps) => {
+        if (this.laps === key && this.whole) this.drawLaps(laps);
+      },
+      (error) => {
+        this.element.prepend(
+          make(
+            "p",
+            { class: "hint", role: "status" },
+            `This lap could not be loaded: ${error.message}`,
+          ),
+        );
+      },
+    );
   }
 
   lapLength = 0;
@@ -264,7 +316,10 @@ export class Telemetry {
     const first = laps.find((lap) => lap !== null);
     if (first === undefined) return;
     this.lapLength = first.length;
-    const longest = laps.reduce((a, b) => ((b?.distance.length ?? 0) > a.length ? b.distance : a), []);
+    const longest = laps.reduce(
+      (a, b) => ((b?.distance.length ?? 0) > a.length ? b.distance : a),
+      [],
+    );
     for (const { chart, channel } of this.charts) {
       chart.setData([
         longest,
@@ -272,7 +327,8 @@ export class Telemetry {
           longest.map((/** @type {number} */ _d, /** @type {number} */ i) => {
             const value = lap?.channels[channel.name]?.[i];
             return value === undefined || value === null ? null : this.value(channel.name, value);
-          })),
+          }),
+        ),
       ]);
     }
   }

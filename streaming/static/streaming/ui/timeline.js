@@ -16,7 +16,12 @@ const BAR_TOP = 24;
 const BAR_HEIGHT = 7;
 /** Events that get a mark of their own. */
 const MARKS = /** @type {Record<string, string>} */ ({
-  retirement: "×", pit: "P", overtake: "⇅", fastest_lap: "★", finish: "⚑", start: "⚐",
+  retirement: "×",
+  pit: "P",
+  overtake: "⇅",
+  fastest_lap: "★",
+  finish: "⚑",
+  start: "⚐",
 });
 /** These only where they concern a chosen entity: there are too many of them. */
 const OF_THE_CHOSEN = new Set(["pit", "overtake"]);
@@ -114,8 +119,12 @@ export class Timeline {
     const recording = this.recording;
     const time = spokenTime(frame / this.engine.frameRate);
     const lap = recording?.isRace ? recording.lapAt(frame) : 0;
-    const text = lap > 0 && recording?.totalLaps
-      ? `Lap ${lap} of ${recording.totalLaps}, ${time}` : lap > 0 ? `Lap ${lap}, ${time}` : time;
+    const text =
+      lap > 0 && recording?.totalLaps
+        ? `Lap ${lap} of ${recording.totalLaps}, ${time}`
+        : lap > 0
+          ? `Lap ${lap}, ${time}`
+          : time;
     if (this.input.getAttribute("aria-valuetext") !== text) {
       this.input.setAttribute("aria-valuetext", text);
     }
@@ -148,7 +157,8 @@ export class Timeline {
       // A pattern tells the safety car from a plain yellow flag without any colour.
       if (flag.includes("safety_car")) {
         ctx.fillStyle = palette.panel;
-        for (let x = left + 3; x < this.x(to, width) - 1; x += 6) ctx.fillRect(x, BAR_TOP - 5, 2, 4);
+        for (let x = left + 3; x < this.x(to, width) - 1; x += 6)
+          ctx.fillRect(x, BAR_TOP - 5, 2, 4);
       }
     }
     if (this.engine.loop !== null) {
@@ -156,7 +166,10 @@ export class Timeline {
       ctx.strokeStyle = palette.focus;
       ctx.lineWidth = 2;
       ctx.strokeRect(
-        this.x(from, width), BAR_TOP - 2, this.x(to, width) - this.x(from, width), BAR_HEIGHT + 4,
+        this.x(from, width),
+        BAR_TOP - 2,
+        this.x(to, width) - this.x(from, width),
+        BAR_HEIGHT + 4,
       );
     }
     this.drawMarks(ctx, width);
@@ -211,7 +224,8 @@ export class Timeline {
     this.preview.style.left = `${left}px`;
     const lap = this.recording?.isRace ? this.recording.lapAt(frame) : 0;
     const near = this.recording?.events.find(
-      (e) => Math.abs(e.frame - frame) < (this.engine.frameCount / box.width) * 5 &&
+      (e) =>
+        Math.abs(e.frame - frame) < (this.engine.frameCount / box.width) * 5 &&
         (MARKS[e.kind] !== undefined || e.kind === "safety_car"),
     );
     const about = near === undefined ? "" : ` · ${words(near.kind)} ${near.entity}`;
@@ -247,8 +261,12 @@ export class Timeline {
     const x0 = width / 2 - ((camera.left + camera.right) / 2) * scale;
     const y0 = height / 2 + ((camera.top + camera.bottom) / 2) * scale;
     ctx.setTransform(
-      cos * scale * ratio, -sin * scale * ratio, -sin * scale * ratio, -cos * scale * ratio,
-      x0 * ratio, y0 * ratio,
+      cos * scale * ratio,
+      -sin * scale * ratio,
+      -sin * scale * ratio,
+      -cos * scale * ratio,
+      x0 * ratio,
+      y0 * ratio,
     );
     ctx.lineWidth = 4 / scale;
     ctx.lineJoin = "round";

@@ -31,12 +31,23 @@ function paletteOf() {
   const light = document.documentElement.dataset.theme === "light";
   const yellow = light ? "#e0a800" : get("--flag-yellow");
   return {
-    text: get("--text"), muted: get("--muted"), panel: get("--panel"), bg: get("--bg"),
-    raised: get("--raised"), road: get("--road"), roadEdge: get("--road-edge"),
-    pit: get("--pit"), drs: get("--good"), field: light ? "#cfe3cf" : "#14301d",
-    focus: get("--focus"), font: get("--font"),
+    text: get("--text"),
+    muted: get("--muted"),
+    panel: get("--panel"),
+    bg: get("--bg"),
+    raised: get("--raised"),
+    road: get("--road"),
+    roadEdge: get("--road-edge"),
+    pit: get("--pit"),
+    drs: get("--good"),
+    field: light ? "#cfe3cf" : "#14301d",
+    focus: get("--focus"),
+    font: get("--font"),
     flags: {
-      yellow, double_yellow: yellow, safety_car: yellow, virtual_safety_car: yellow,
+      yellow,
+      double_yellow: yellow,
+      safety_car: yellow,
+      virtual_safety_car: yellow,
       red: get("--flag-red"),
     },
   };
@@ -101,7 +112,8 @@ export class Track {
     this.trail = new Float32Array(2 * TRAIL_SAMPLES * count);
     this.labels = new LabelPlacer(this.pictureXs, this.pictureYs);
     this.labels.setTexts(
-      recording.entities.map((e) => e.label), recording.entities.map((e) => e.colour),
+      recording.entities.map((e) => e.label),
+      recording.entities.map((e) => e.colour),
     );
     const extent = this.ground.extent();
     this.camera.setSubject(extent, geometry?.rotation ?? 0);
@@ -181,7 +193,9 @@ export class Track {
     if (this.following) this.follow();
     if (this.dirty || this.drawnVersion !== this.camera.version) {
       this.ground.draw(this.groundContext, this.camera, this.ratio, this.palette, {
-        flag: this.flag, flaggedSectors: this.flaggedSectors, corners: settings.corners,
+        flag: this.flag,
+        flaggedSectors: this.flaggedSectors,
+        corners: settings.corners,
       });
       this.drawnVersion = this.camera.version;
       this.dirty = false;
@@ -311,7 +325,8 @@ export class Track {
       ctx.fillStyle = this.states[i] === PIT ? this.palette.panel : entity.colour;
       ctx.fill();
       ctx.lineWidth = chosen ? 3 : 1.75;
-      ctx.strokeStyle = this.states[i] === PIT ? entity.colour : chosen ? this.palette.text : this.palette.bg;
+      ctx.strokeStyle =
+        this.states[i] === PIT ? entity.colour : chosen ? this.palette.text : this.palette.bg;
       ctx.stroke();
       ctx.globalAlpha = 1;
     }

@@ -17,7 +17,12 @@ export class TyreHistory {
   /** @param {Recording} recording */
   constructor(recording) {
     this.recording = recording;
-    this.box = make("div", { class: "tyre-history", popover: "auto", tabindex: "-1", role: "dialog" });
+    this.box = make("div", {
+      class: "tyre-history",
+      popover: "auto",
+      tabindex: "-1",
+      role: "dialog",
+    });
     document.body.append(this.box);
     this.opener = /** @type {HTMLElement | null} */ (null);
     /** whose tyres are told */
@@ -67,14 +72,18 @@ export class TyreHistory {
     );
     if (known.length === 0) return make("p", {}, "Nothing is known of them yet.");
     return make(
-      "ol", {},
+      "ol",
+      {},
       ...known.map((stint) => {
         const mark = make("span", { class: "tyre", "aria-hidden": "true" });
         const compound = (stint.compound || "unknown").toLowerCase();
         showTyre(mark, stint.compound ? compound : "");
         const over = stint.lap_end !== null && stint.lap_end < lap;
-        const laps = over ? `laps ${stint.lap_start} to ${stint.lap_end}` : `since lap ${stint.lap_start}`;
-        const used = stint.tyre_age_at_start > 0 ? `, fitted ${stint.tyre_age_at_start} laps old` : "";
+        const laps = over
+          ? `laps ${stint.lap_start} to ${stint.lap_end}`
+          : `since lap ${stint.lap_start}`;
+        const used =
+          stint.tyre_age_at_start > 0 ? `, fitted ${stint.tyre_age_at_start} laps old` : "";
         return make("li", {}, mark, `${words(compound)}, ${laps}${used}`);
       }),
     );
