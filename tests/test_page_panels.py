@@ -174,6 +174,16 @@ def test_two_laps_are_compared(race: PlayerPage) -> None:
     assert corners.all_inner_texts()[1].split("\t")[:3] == ["Turn 1", "250", "250"]
 
 
+def test_a_click_on_a_comparison_goes_to_that_place_of_the_first_lap(race: PlayerPage) -> None:
+    race.page.get_by_role("tab", name="Compare laps").click()
+    race.page.get_by_label("Lap of driver A").select_option("2")
+    race.until_page(
+        "document.querySelector('#comparison .legend')?.innerText.includes('C00 lap 2')"
+    )
+    race.page.locator("#comparison .u-over").first.click()
+    race.until("Math.abs(r.frame - 750) < 50")
+
+
 def test_strategy(race: PlayerPage) -> None:
     race.page.get_by_role("tab", name="Strategy").click()
     race.until_page("document.querySelectorAll('#panel-strategy .uplot').length === 2")

@@ -24,6 +24,8 @@ export class Compare {
     this.context = context;
     this.charts = /** @type {any[]} */ ([]);
     this.pair = /** @type {[LapTelemetry, LapTelemetry] | null} */ (null);
+    /** the first of the two in the table of laps, which has its frames */
+    this.lap = undefined;
     this.wanted = "";
     this.marker = NaN;
     this.touched = false;
@@ -130,6 +132,9 @@ export class Compare {
           return;
         }
         this.pair = /** @type {[LapTelemetry, LapTelemetry]} */ ([a, b]);
+        this.lap = this.context.recording.laps.find(
+          (lap) => lap.entity === a.entity && lap.number === a.lap,
+        );
         this.draw();
       },
       (error) => {
@@ -223,10 +228,10 @@ export class Compare {
           sync: "compare",
           marker: () => this.marker,
           pick: (/** @type {number} */ distance) => {
-            const lap = this.pair?.[0];
-            if (lap === undefined) return;
-            const i = lap.distance.findIndex((d) => d >= distance);
-            if (i >= 0) engine.seek(lap.start_frame + lap.time[i] * engine.frameRate);
+            if (this.pair === null || this.lap === undefined) return;
+            const [{ distance: places, time }] = this.pair;
+            const i = places.findIndex((place) => place >= distance);
+            if (i >= 0) engine.seek(this.lap.start_frame + time[i] * engine.frameRate);
           },
           ...options,
         },
@@ -316,11 +321,11 @@ export class Compare {
   /** @param {number} frame */
   update(frame) {
     if (this.pair === null || this.element.hidden) return;
+    const { lap } = this;
     const [a] = this.pair;
-    const inside = frame >= a.start_frame && frame < a.end_frame;
     let marker = NaN;
-    if (inside) {
-      const time = (frame - a.start_frame) / this.context.engine.frameRate;
+    if (lap !== undefined && frame >= lap.start_frame && frame < lap.end_frame) {
+      const time = (frame - lap.start_frame) / this.context.engine.frameRate;
       const i = a.time.findIndex((t) => t >= time);
       marker = i < 0 ? NaN : a.distance[i];
     }

@@ -6,7 +6,6 @@
  * @property {string} entity @property {number} lap @property {number | null} duration
  * @property {number[]} distance @property {number[]} time @property {number} length
  * @property {(number | null)[]} sectors
- * @property {number} start_frame @property {number} end_frame
  * @property {Record<string, (number | null)[]>} channels
  */
 
