@@ -104,7 +104,7 @@ test("an answer to an earlier command changes nothing", () => {
   const { engine, welcome, control } = started();
   welcome();
   engine.play();
-  const playId = engine.commands;
+  const playId = engine.conversation.commands;
   engine.pause();
   control({ type: "state", status: "playing", frame: 0, speed: 1, generation: 0, id: playId });
   assert.equal(engine.playing, false);
@@ -121,7 +121,7 @@ test("what others in the room do is done here", () => {
     speed: 1,
     generation: 0,
     room: "r",
-    id: engine.commands,
+    id: engine.conversation.commands,
   });
   control({ type: "state", status: "playing", frame: 800, speed: 2, generation: 7, room: "r" });
   assert.equal(engine.generation, 7);
@@ -247,7 +247,7 @@ test("a section repeats", () => {
   welcome();
   segment(0);
   segment(1);
-  engine.loop = [5, 20];
+  engine.setLoop([5, 20]);
   engine.seek(15);
   engine.play();
   let most = 0;
@@ -329,7 +329,7 @@ function live() {
       frame,
       frame_count: frames,
       generation: generation + 1,
-      id: it.engine.commands,
+      id: it.engine.conversation.commands,
     });
   it.welcome();
   return it;
@@ -352,7 +352,7 @@ test("it grows for whoever is elsewhere, and does not end there", () => {
   const { engine, state, segment, tick } = live();
   for (let i = 0; i < 10; i++) segment(i);
   engine.seek(225);
-  state({ frame: 225, id: engine.commands });
+  state({ frame: 225, id: engine.conversation.commands });
   assert.equal(engine.frameCount, 250);
   state({ frame: 225, frame_count: 300 });
   assert.equal(engine.frameCount, 300);
@@ -380,7 +380,7 @@ test("the short segment at the edge stands for no frame that came later", () => 
   assert.equal(engine.status, "buffering");
   segment(0);
   segment(1);
-  state({ status: "playing", frame: 10, id: engine.commands });
+  state({ status: "playing", frame: 10, id: engine.conversation.commands });
   for (let i = 0; i < 60; i++) tick(16);
   assert.ok(engine.frame > 20);
 });
@@ -393,7 +393,7 @@ test("playing or seeking to the edge means to follow it", () => {
   assert.equal(sent().at(-1).action, "live");
   goneLive(199);
   engine.seek(20);
-  state({ status: "playing", frame: 20, id: engine.commands });
+  state({ status: "playing", frame: 20, id: engine.conversation.commands });
   assert.equal(engine.live, false);
   engine.seek(240);
   assert.equal(sent().at(-1).action, "live");
@@ -403,7 +403,7 @@ test("whoever catches up with the edge goes on at its pace", () => {
   const { engine, sent, state } = live();
   engine.setSpeed(4);
   engine.play();
-  state({ status: "playing", frame: 10, speed: 4, id: engine.commands });
+  state({ status: "playing", frame: 10, speed: 4, id: engine.conversation.commands });
   assert.equal(sent().at(-1).action, "play");
   state({ status: "live", frame: 180, speed: 4 });
   assert.equal(sent().at(-1).action, "live");

@@ -2,7 +2,7 @@
 /** Which segments are worth fetching over HTTP, where browsers and proxies cache them for ever. */
 
 /** @typedef {import("./buffer.js").SegmentBuffer} SegmentBuffer */
-/** @typedef {{stride: number, index: number, pin: boolean, purpose: string}} Wanted */
+/** @typedef {import("./connection.js").WantedSegment} WantedSegment */
 
 /** Largest stride that the server makes. */
 export const LARGEST_STRIDE = 64;
@@ -47,6 +47,7 @@ export function spans(buffer, from, to, stride) {
 /**
  * What is missing before the playhead, nearest first: the server sends what comes after it.
  * @param {SegmentBuffer} buffer @param {number} frame @param {number} behind frames
+ * @returns {WantedSegment[]}
  */
 export function prefetchPlan(buffer, frame, behind) {
   return spans(buffer, frame - behind, frame, 1)
@@ -57,7 +58,7 @@ export function prefetchPlan(buffer, frame, behind) {
 
 /** Asks the connection for segments over HTTP, for none while it is on its way. */
 export class Fetcher {
-  /** @param {(order: object) => void} order to the connection */
+  /** @param {(order: import("./connection.js").Order) => void} order to the connection */
   constructor(order) {
     this.order = order;
     this.path = "";
@@ -77,7 +78,9 @@ export class Fetcher {
     const stride = overviewStride(buffer.frameCount, buffer.segmentFrames);
     this.overview = stride;
     const indices = spans(buffer, 0, buffer.frameCount - 1, stride);
-    this.fetch(indices.map((index) => ({ stride, index, pin: true, purpose: "overview" })));
+    /** @type {WantedSegment[]} */
+    const segments = indices.map((index) => ({ stride, index, pin: true, purpose: "overview" }));
+    this.fetch(segments);
   }
 
   /** A live session has grown: its overview grows with it, by whole segments. @param {SegmentBuffer} buffer */
@@ -87,6 +90,7 @@ export class Fetcher {
     // At first the frames themselves are few enough, and come anyway.
     if (stride === 1) return;
     const size = buffer.segmentFrames * stride;
+    /** @type {WantedSegment[]} */
     const missing = [];
     for (let index = 0; (index + 1) * size <= buffer.frameCount; index++) {
       const held = buffer.get(index * size, stride);
@@ -115,7 +119,7 @@ export class Fetcher {
     this.asked.delete(key(stride, index));
   }
 
-  /** @param {Wanted[]} segments */
+  /** @param {WantedSegment[]} segments */
   fetch(segments) {
     const fresh = segments.filter(({ stride, index }) => !this.asked.has(key(stride, index)));
     if (fresh.length === 0 || this.path === "") return;

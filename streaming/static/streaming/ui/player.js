@@ -77,7 +77,7 @@ Object.defineProperty(window, "__replay", {
     }),
 });
 
-const states = new States(engine);
+new States(engine);
 /** @type {() => void} */
 let pageBuilt = () => undefined;
 /** The server may be quicker than the page. @type {Promise<void>} */
@@ -86,7 +86,7 @@ engine.on("welcome", ({ again }) => {
   if (again) return;
   void built
     .then(open)
-    .catch((error) => states.fail(`The session could not be loaded: ${error.message}`));
+    .catch((error) => engine.fail(`The session could not be loaded: ${error.message}`));
 });
 await breath();
 

@@ -14,25 +14,13 @@ export class States {
     this.progress = /** @type {HTMLProgressElement} */ (part("curtain-progress"));
     this.actions = part("curtain-actions");
     this.spinner = /** @type {HTMLElement} */ (this.curtain.querySelector(".spinner"));
-    this.retryAt = 0;
+    this.loading = { progress: 0, message: "" };
     engine.on("status", () => this.show());
     engine.on("loading", (loading) => {
       this.progress.value = loading.progress;
       this.loading = loading;
-      this.show();
     });
-    engine.on("lost", (lost) => {
-      this.retryAt = lost.delay === null ? 0 : performance.now() + lost.delay;
-    });
-    this.loading = /** @type {any} */ (null);
     this.shown = "";
-    this.show();
-  }
-
-  /** A failure outside of the engine. @param {string} message */
-  fail(message) {
-    this.engine.status = "error";
-    this.engine.problem = message;
     this.show();
   }
 
@@ -47,14 +35,14 @@ export class States {
         text =
           engine.problem !== ""
             ? `${engine.problem} Trying again…`
-            : engine.opening !== null
+            : engine.opening
               ? "Live: waiting for the first frame…"
               : "Connecting…";
         break;
       case "importing": {
         kind = "blocking";
-        const percent = Math.round(this.loading?.progress ?? 0);
-        text = `Importing: ${percent} %. ${this.loading?.message ?? ""}`;
+        const { progress, message } = this.loading;
+        text = `Importing: ${Math.round(progress)} %. ${message}`;
         break;
       }
       case "buffering":
