@@ -205,7 +205,7 @@ def test_tabs_work_with_the_arrow_keys_and_are_remembered(race: PlayerPage) -> N
 def test_units_and_theme_are_remembered(race: PlayerPage) -> None:
     race.page.get_by_role("button", name="Settings").click()
     race.page.get_by_label("Units").select_option("imperial")
-    race.page.get_by_role("button", name="Change").click()
+    race.page.get_by_role("button", name="Switch light/dark").click()
     race.page.keyboard.press("Escape")
     race.until_page("document.querySelector('#weather').innerText.includes('71 °F')")
     theme = race.page.evaluate("document.documentElement.dataset.theme")

@@ -6,6 +6,9 @@ import uPlot from "../vendor/uplot/uPlot.esm.js";
 /** Pixels that the left axis takes, so that charts above one another line up. */
 const AXIS = 46;
 
+/** @typedef {uPlot} Chart */
+/** @typedef {uPlot.AlignedData} ChartData x, then y of each series */
+
 /**
  * @typedef {object} ChartOptions
  * @property {number} height pixels
@@ -24,7 +27,7 @@ const AXIS = 46;
 /**
  * @param {HTMLElement} place
  * @param {ChartOptions} options
- * @param {any} data uPlot's: x, then y of each series
+ * @param {ChartData} data
  */
 export function makeChart(place, options, data) {
   const style = getComputedStyle(document.documentElement);
@@ -85,9 +88,7 @@ export function makeChart(place, options, data) {
           dash: series.dash,
           points: { show: false },
           spanGaps: false,
-          ...(series.stepped
-            ? { paths: /** @type {any} */ (uPlot).paths.stepped({ align: 1 }) }
-            : {}),
+          ...(series.stepped ? { paths: uPlot.paths.stepped?.({ align: 1 }) } : {}),
         })),
       ],
       hooks: {

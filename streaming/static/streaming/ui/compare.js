@@ -8,7 +8,17 @@ import { channelOver, cornerSpeeds, deltaOver } from "./laptimes.js";
 import { speedIn, speedUnit } from "./settings.js";
 
 /** @typedef {import("./panels.js").Context} Context */
-/** @typedef {import("./laptimes.js").LapTelemetry} LapTelemetry */
+/** @typedef {import("./api.js").Lap} Lap */
+/** @typedef {import("./api.js").LapTelemetry} LapTelemetry */
+/** @typedef {import("./charts.js").Chart} Chart */
+/** @typedef {import("./charts.js").ChartData} ChartData */
+/** @typedef {import("./charts.js").ChartOptions} ChartOptions */
+/** @typedef {Lap & {duration: number, start_frame: number, end_frame: number}} TimedLap */
+
+/** Whether it was driven from line to line. @param {Lap} lap @returns {lap is TimedLap} */
+function isTimed(lap) {
+  return lap.duration !== null && lap.start_frame !== null && lap.end_frame !== null;
+}
 
 const TRACES = [
   { name: "speed", label: "Speed", height: 150, stepped: false },
@@ -22,9 +32,9 @@ export class Compare {
   constructor(element, context) {
     this.element = element;
     this.context = context;
-    this.charts = /** @type {any[]} */ ([]);
+    this.charts = /** @type {Chart[]} */ ([]);
     this.pair = /** @type {[LapTelemetry, LapTelemetry] | null} */ (null);
-    /** the first of the two in the table of laps, which has its frames */
+    /** the first of the two, with its frames @type {TimedLap | undefined} */
     this.lap = undefined;
     this.wanted = "";
     this.marker = NaN;
@@ -92,16 +102,18 @@ export class Compare {
     this.load();
   }
 
+  /** @param {string} code of the driver */
+  timedLaps(code) {
+    return this.context.recording.laps.filter(isTimed).filter((lap) => lap.entity === code);
+  }
+
   /** @param {string} code @param {HTMLSelectElement} select */
   fillLaps(code, select) {
-    const laps = this.context.recording.laps.filter(
-      (lap) =>
-        lap.entity === code &&
-        lap.duration !== null &&
-        lap.start_frame !== null &&
-        lap.end_frame !== null,
+    const laps = this.timedLaps(code);
+    const best = laps.reduce(
+      (a, b) => (a === null || b.duration < a.duration ? b : a),
+      /** @type {TimedLap | null} */ (null),
     );
-    const best = laps.reduce((a, b) => (a === null || b.duration < a.duration ? b : a), null);
     select.replaceChildren(
       ...laps.map((lap) =>
         make(
@@ -115,13 +127,19 @@ export class Compare {
   }
 
   load() {
-    const wanted = this.pickers.map(({ driver, lap }) => [driver.value, lap.value]);
-    if (wanted.some(([code, lap]) => code === "" || lap === "")) return;
-    const key = wanted.join(";");
+    const { api } = this.context;
+    const [first, second] = this.pickers.map(({ driver, lap }) => ({
+      code: driver.value,
+      lap: lap.value,
+    }));
+    if ([first, second].some(({ code, lap }) => code === "" || lap === "")) return;
+    const key = `${first.code};${first.lap};${second.code};${second.lap}`;
     if (key === this.wanted) return;
     this.wanted = key;
-    const { api } = this.context;
-    void Promise.all(wanted.map(([code, lap]) => api.telemetry(code, Number(lap)))).then(
+    void Promise.all([
+      api.telemetry(first.code, Number(first.lap)),
+      api.telemetry(second.code, Number(second.lap)),
+    ]).then(
       ([a, b]) => {
         if (this.wanted !== key) return;
         if (a === null || b === null || a.distance.length < 2 || b.distance.length < 2) {
@@ -131,10 +149,10 @@ export class Compare {
           );
           return;
         }
-        this.pair = /** @type {[LapTelemetry, LapTelemetry]} */ ([a, b]);
-        this.lap = this.context.recording.laps.find(
-          (lap) => lap.entity === a.entity && lap.number === a.lap,
-        );
+        /** @type {[LapTelemetry, LapTelemetry]} */
+        const pair = [a, b];
+        this.pair = pair;
+        this.lap = this.timedLaps(a.entity).find((lap) => lap.number === a.lap);
         this.draw();
       },
       (error) => {
@@ -184,7 +202,7 @@ export class Compare {
       {
         height: 110,
         series: [{ label: "delta", colour: colourB }],
-        formatY: (/** @type {number} */ v) => v.toFixed(2),
+        formatY: (v) => v.toFixed(2),
         axisX: true,
       },
       [a.distance, delta],
@@ -212,7 +230,10 @@ export class Compare {
     this.result.append(this.sectorTable(a, b, delta), this.cornerTable(a, b));
   }
 
-  /** @param {string} title @param {string} unit @param {any} options @param {any} data */
+  /**
+   * @param {string} title @param {string} unit @param {ChartOptions} options
+   * @param {ChartData} data
+   */
   chart(title, unit, options, data) {
     const place = make("div");
     this.result.append(
@@ -223,11 +244,11 @@ export class Compare {
       makeChart(
         place,
         {
-          formatX: (/** @type {number} */ v) => `${(v / 1000).toFixed(1)} km`,
-          formatY: (/** @type {number} */ v) => String(Math.round(v)),
+          formatX: (v) => `${(v / 1000).toFixed(1)} km`,
+          formatY: (v) => String(Math.round(v)),
           sync: "compare",
           marker: () => this.marker,
-          pick: (/** @type {number} */ distance) => {
+          pick: (distance) => {
             if (this.pair === null || this.lap === undefined) return;
             const [{ distance: places, time }] = this.pair;
             const i = places.findIndex((place) => place >= distance);
@@ -256,7 +277,7 @@ export class Compare {
   cornerTable(a, b) {
     const corners = this.context.track.ground.geometry?.corners ?? [];
     const [of_a, of_b] = [a, b].map((lap) => cornerSpeeds(lap, corners));
-    const rows = corners.map((/** @type {any} */ corner, /** @type {number} */ i) =>
+    const rows = corners.map((corner, i) =>
       this.row(
         `Turn ${corner.label}`,
         speedIn(of_a[i]),

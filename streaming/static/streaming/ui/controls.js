@@ -33,15 +33,14 @@ function icon(path) {
 }
 
 export class Controls {
-  /** @param {Engine} engine */
-  constructor(engine) {
+  /** @param {Engine} engine @param {(text: string) => void} announce to screen readers */
+  constructor(engine, announce) {
     this.engine = engine;
+    this.announce = announce;
     /** @type {Recording | null} */
     this.recording = null;
     /** first end of a loop that is being marked, -1 for none */
     this.loopStart = -1;
-    /** @type {(text: string) => void} */
-    this.say = () => undefined;
     this.playButton = this.button("play", "Play", icon(ICONS.play), () => engine.toggle());
     this.playButton.setAttribute("aria-keyshortcuts", "Space K");
     this.reverseButton = this.button("", "Play backwards", icon(ICONS.reverse), () =>
@@ -210,7 +209,7 @@ export class Controls {
   /** @param {number} speed */
   setSpeed(speed) {
     this.engine.setSpeed(speed);
-    this.say(`Speed ${Math.abs(speed)}${speed < 0 ? " backwards" : ""}`);
+    this.announce(`Speed ${Math.abs(speed)}${speed < 0 ? " backwards" : ""}`);
   }
 
   /** The next faster or slower of the offered speeds. @param {number} direction 1 or -1 */
@@ -242,31 +241,30 @@ export class Controls {
         : events.findLast((event) => event.frame < here - 0.5);
     if (found === undefined) return;
     this.engine.seek(found.frame);
-    this.say(found.message || found.kind);
+    this.announce(found.message || found.kind);
   }
 
   /** Start, end, off. */
   markLoop() {
     const { engine } = this;
     if (engine.loop !== null) {
-      engine.loop = null;
-      this.say("Repeat off");
+      engine.setLoop(null);
+      this.announce("Repeat off");
     } else if (this.loopStart < 0) {
       this.loopStart = engine.frame;
-      this.say("Repeat from here; press again at the end");
+      this.announce("Repeat from here; press again at the end");
     } else {
       const ends = [this.loopStart, engine.frame].sort((a, b) => a - b);
       this.loopStart = -1;
       if (ends[1] - ends[0] >= engine.frameRate / 2) {
-        engine.loop = [ends[0], ends[1]];
-        this.say("Repeating the section");
+        engine.setLoop([ends[0], ends[1]]);
+        this.announce("Repeating the section");
       }
     }
     this.loopButton.setAttribute(
       "aria-pressed",
       String(engine.loop !== null || this.loopStart >= 0),
     );
-    engine.emit("loop");
   }
 
   fullscreen() {

@@ -6,6 +6,7 @@ import { isBlueFlag, isNews, tone } from "./events.js";
 import { clockTime, words } from "./format.js";
 import { setSetting, settings } from "./settings.js";
 
+/** @typedef {import("./api.js").RaceEvent} RaceEvent */
 /** @typedef {import("./panels.js").Context} Context */
 
 /** Entries kept on the page. */
@@ -25,7 +26,7 @@ const FILTERS = /** @type {[string, string, (kind: string) => boolean][]} */ ([
 ]);
 
 /** What is said of an event; some recordings have a name for it where others have a sentence.
- * @param {any} event @returns {string} */
+ * @param {RaceEvent} event @returns {string} */
 function textOf(event) {
   const text = event.message || event.value || event.kind;
   return text.includes("_") ? words(text) : text;
@@ -38,7 +39,7 @@ export class Feed {
     this.filter = "all";
     this.list = make("ol", { class: "feed", reversed: "" });
     this.hint = make("p", { class: "hint" }, "Nothing has happened yet.");
-    this.events = /** @type {any[]} */ ([]);
+    this.events = /** @type {RaceEvent[]} */ ([]);
     this.count = -1;
     this.frame = 0;
     const tools = make("div", { class: "segmented", role: "group", "aria-label": "Show" });
@@ -112,13 +113,13 @@ export class Feed {
 
   /** @param {number} from @param {number} to @param {number} frame */
   announce(from, to, frame) {
-    const { engine, announcer } = this.context;
+    const { engine, announce } = this.context;
     if (!settings.announce || !engine.playing || engine.speed < 0 || engine.speed > 2) return;
     const fresh = this.events
       .slice(from, to)
       .filter((event) => frame - event.frame < LIVE_SECONDS * engine.frameRate && isNews(event));
     if (fresh.length > 0) {
-      announcer.textContent = fresh.map(textOf).join(". ");
+      announce(fresh.map(textOf).join(". "));
     }
   }
 

@@ -1,6 +1,7 @@
 // @ts-check
 /** The ground that entities move on: a circuit with all that belongs to it, a field, or a map. */
 
+/** @typedef {import("./api.js").Geometry} Geometry */
 /** @typedef {import("./camera.js").Camera} Camera */
 
 /** Width of a Formula 1 circuit (m), where the geometry has no edges. */
@@ -29,13 +30,13 @@ function pathOf(points, closed) {
 }
 
 export class Ground {
-  /** @param {any} geometry GET sessions/<slug>/geometry, or null */
+  /** @param {Geometry | null} geometry */
   constructor(geometry) {
     this.geometry = geometry;
-    this.circuit = geometry?.kind === "circuit" && geometry.centre_line.length > 2;
-    this.unit = UNITS_PER_METRE[geometry?.unit] ?? 1;
-    /** @type {[number, number][]} */
-    this.line = this.circuit ? geometry.centre_line : [];
+    const centreLine = geometry?.kind === "circuit" ? geometry.centre_line : [];
+    this.circuit = centreLine.length > 2;
+    this.line = this.circuit ? centreLine : [];
+    this.unit = UNITS_PER_METRE[geometry?.unit ?? ""] ?? 1;
     this.road = pathOf(this.line, true);
     this.pit = pathOf(geometry?.pit_lane ?? [], false);
     this.lines = new Path2D();
@@ -47,14 +48,14 @@ export class Ground {
       const [x1, y1] = this.line[i % this.line.length];
       this.distances.push(this.distances[i - 1] + Math.hypot(x1 - x0, y1 - y0));
     }
-    this.drs = (geometry?.drs_zones ?? []).map((/** @type {[number, number]} */ zone) =>
+    this.drs = (geometry?.drs_zones ?? []).map((zone) =>
       pathOf(this.part(zone[0], zone[1]), false),
     );
     const bounds = [0, ...(geometry?.sectors ?? [])];
     this.sectors = bounds.map((from, i) => pathOf(this.part(from, bounds[i + 1] ?? 1), false));
     this.starts = bounds;
     /** the sectors that flags are out in: the marshals', else those of the timing */
-    const marshals = /** @type {number[]} */ (geometry?.marshal_sectors ?? []);
+    const marshals = geometry?.marshal_sectors ?? [];
     this.flagged =
       marshals.length === 0
         ? this.sectors
@@ -100,14 +101,14 @@ export class Ground {
 
   /** Points to be seen, x, y, x, y… @returns {number[]} */
   extent() {
-    const g = this.geometry;
-    if (g === null || g === undefined) return [];
+    if (this.geometry === null) return [];
+    const { bounds, lines, pit_lane } = this.geometry;
     const points = [];
-    for (const [x, y] of [...this.line, ...(g.pit_lane ?? []), ...(g.lines ?? []).flat()]) {
+    for (const [x, y] of [...this.line, ...pit_lane, ...lines.flat()]) {
       points.push(x, y);
     }
     if (points.length === 0) {
-      const { x_min, y_min, x_max, y_max } = g.bounds;
+      const { x_min, y_min, x_max, y_max } = bounds;
       points.push(x_min, y_min, x_max, y_max, x_min, y_max, x_max, y_min);
     }
     return points;
@@ -222,7 +223,7 @@ export class Ground {
     if (!shown.corners) return;
     ctx.font = `700 11px ${palette.font}`;
     const away = Math.max(19, (ROAD_METRES * this.unit * camera.scale) / 2 + 15);
-    for (const corner of this.geometry.corners ?? []) {
+    for (const corner of this.geometry?.corners ?? []) {
       const angle = (corner.angle * Math.PI) / 180 + camera.rotation;
       const px = camera.px(corner.x, corner.y) + Math.cos(angle) * away;
       const py = camera.py(corner.x, corner.y) - Math.sin(angle) * away;
@@ -241,8 +242,8 @@ export class Ground {
    * @param {import("./track.js").Palette} palette
    */
   drawFrame(ctx, camera, palette) {
-    const bounds = this.geometry?.bounds;
-    if (!bounds) return;
+    if (this.geometry === null) return;
+    const { bounds, kind } = this.geometry;
     const corners = [
       [bounds.x_min, bounds.y_min],
       [bounds.x_max, bounds.y_min],
@@ -261,10 +262,10 @@ export class Ground {
     ctx.strokeStyle = palette.roadEdge;
     ctx.lineWidth = 1.5;
     ctx.stroke();
-    ctx.fillStyle = this.geometry.kind === "field" ? palette.field : palette.panel;
+    ctx.fillStyle = kind === "field" ? palette.field : palette.panel;
     ctx.fill();
     ctx.globalCompositeOperation = "source-over";
-    if (this.geometry.kind === "map") this.drawScale(ctx, camera, palette);
+    if (kind === "map") this.drawScale(ctx, camera, palette);
   }
 
   /**

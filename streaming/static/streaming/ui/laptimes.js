@@ -1,13 +1,8 @@
 // @ts-check
 /** Arithmetic on laps, without the page: differences over distance, corner speeds, race traces. */
 
-/**
- * @typedef {object} LapTelemetry GET laps/<entity>/<lap>/telemetry
- * @property {string} entity @property {number} lap @property {number | null} duration
- * @property {number[]} distance @property {number[]} time @property {number} length
- * @property {(number | null)[]} sectors
- * @property {Record<string, (number | null)[]>} channels
- */
+/** @typedef {import("./api.js").Lap} Lap */
+/** @typedef {import("./api.js").LapTelemetry} LapTelemetry */
 
 /**
  * The value at `x` of a curve given at ascending places.
@@ -103,7 +98,7 @@ export function cornerSpeeds(lap, corners) {
 
 /**
  * Per entity, the gap to the leader (s) at the end of each lap.
- * @param {any[]} laps @param {string[]} codes @param {number} frameRate
+ * @param {Lap[]} laps @param {string[]} codes @param {number} frameRate
  * @returns {{laps: number[], gaps: (number | null)[][], positions: (number | null)[][]}}
  */
 export function raceTrace(laps, codes, frameRate) {

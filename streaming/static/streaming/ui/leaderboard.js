@@ -9,9 +9,6 @@ import { showTyre, TyreHistory } from "./tyres.js";
 /** @typedef {import("./recording.js").Recording} Recording */
 /** @typedef {import("./selection.js").Selection} Selection */
 
-const PIT = 3;
-const RETIRED = 4;
-const FINISHED = 5;
 /** Milliseconds for which a gained or lost place is marked. */
 const MARKED = 4000;
 const MOVE_DURATION = 350;
@@ -216,7 +213,7 @@ export class Leaderboard {
     this.tyres.refresh();
   }
 
-  /** @param {any[]} standings at the start of the race */
+  /** @param {import("./api.js").Standing[]} standings at the start of the race */
   setGrid(standings) {
     for (const standing of standings) {
       if (standing.position !== null) {
@@ -276,7 +273,7 @@ export class Leaderboard {
   fillRow(row, i, place, fastest, now) {
     const { sampler, field } = this.recording;
     const status = sampler.held(field.status, i);
-    const out = status === RETIRED || place >= 1000;
+    const out = status === this.recording.carStatus.retired || place >= 1000;
     setText(row.place, place >= 1000 ? "–" : String(place));
     if (row.position !== 0 && place !== row.position) {
       row.changed = now;
@@ -309,12 +306,16 @@ export class Leaderboard {
 
   /** @param {number} i @param {number} status @param {number} place @param {boolean} out */
   gapText(i, status, place, out) {
-    const { sampler, field } = this.recording;
+    const { sampler, field, carStatus } = this.recording;
     if (out) return "OUT";
-    if (status === PIT) return "IN PIT";
+    if (status === carStatus.pit) return "IN PIT";
     if (place === 1) {
       const lap = sampler.held(field.lap, i);
-      return status === FINISHED ? "WINNER" : Number.isFinite(lap) ? `Lap ${lap}` : "Leader";
+      return status === carStatus.finished
+        ? "WINNER"
+        : Number.isFinite(lap)
+          ? `Lap ${lap}`
+          : "Leader";
     }
     return gapTime(sampler.held(settings.gap === "gap" ? field.gap_to_leader : field.interval, i));
   }

@@ -12,8 +12,7 @@ import { setSetting, settings } from "./settings.js";
  * @property {import("./selection.js").Selection} selection
  * @property {import("./api.js").Api} api
  * @property {import("./track.js").Track} track
- * @property {import("./timeline.js").Timeline} timeline
- * @property {HTMLElement} announcer
+ * @property {(text: string) => void} announce to screen readers, politely
  */
 
 /**
@@ -145,9 +144,4 @@ export class Panels {
   restyle() {
     for (const entry of this.entries.values()) entry.panel?.restyle?.();
   }
-}
-
-/** @param {Context} context */
-export function openPanels(context) {
-  return new Panels(context);
 }

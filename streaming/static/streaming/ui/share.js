@@ -8,9 +8,17 @@ import { make, makeDialog, part } from "./elements.js";
 /** @typedef {import("./recording.js").Recording} Recording */
 
 /**
- * What an address asks for.
- * @param {string} [search]
- * @returns {{time: number|null, speed: number|null, drivers: string[], room: string|null}}
+ * What a page's address asks for; null where it says nothing.
+ * @typedef {object} Address
+ * @property {number | null} time seconds
+ * @property {number | null} speed
+ * @property {string[]} drivers codes
+ * @property {string | null} room
+ */
+
+/**
+ * @param {string} [search] the address from its "?" on
+ * @returns {Address}
  */
 export function readAddress(search = location.search) {
   const query = new URLSearchParams(search);

@@ -6,6 +6,7 @@ import { make } from "./elements.js";
 import { words } from "./format.js";
 import { raceTrace } from "./laptimes.js";
 
+/** @typedef {import("./charts.js").Chart} Chart */
 /** @typedef {import("./panels.js").Context} Context */
 
 /** Gaps beyond this (s) are cut off: lapped cars would press all others together. */
@@ -16,7 +17,7 @@ export class Strategy {
   constructor(element, context) {
     this.element = element;
     this.context = context;
-    this.charts = /** @type {any[]} */ ([]);
+    this.charts = /** @type {Chart[]} */ ([]);
     this.lap = 0;
     context.selection.onChange(() => this.show());
   }

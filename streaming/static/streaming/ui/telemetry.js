@@ -5,6 +5,8 @@ import { makeChart } from "./charts.js";
 import { make, setText } from "./elements.js";
 import { speedIn, speedUnit } from "./settings.js";
 
+/** @typedef {import("./api.js").LapTelemetry} LapTelemetry */
+/** @typedef {import("./charts.js").Chart} Chart */
 /** @typedef {import("./panels.js").Context} Context */
 /** @typedef {import("./recording.js").FieldName} FieldName */
 
@@ -53,10 +55,12 @@ export class Telemetry {
     this.element = element;
     this.context = context;
     this.whole = false;
-    this.charts = /** @type {{chart: any, channel: typeof CHANNELS[number]}[]} */ ([]);
+    this.charts = /** @type {{chart: Chart, channel: typeof CHANNELS[number]}[]} */ ([]);
     this.dials = /** @type {ReturnType<Telemetry["dial"]>[]} */ ([]);
     this.times = new Float64Array(SAMPLES);
     this.marker = NaN;
+    /** metres of the lap shown */
+    this.lapLength = 0;
     this.laps = "";
     this.dirty = true;
     context.selection.onChange(() => {
@@ -309,22 +313,21 @@ export class Telemetry {
     );
   }
 
-  lapLength = 0;
-
-  /** @param {any[]} laps */
+  /** @param {(LapTelemetry | null)[]} laps */
   drawLaps(laps) {
     const first = laps.find((lap) => lap !== null);
     if (first === undefined) return;
     this.lapLength = first.length;
-    const longest = laps.reduce(
-      (a, b) => ((b?.distance.length ?? 0) > a.length ? b.distance : a),
-      [],
-    );
+    /** @type {number[]} */
+    let longest = [];
+    for (const lap of laps) {
+      if (lap !== null && lap.distance.length > longest.length) longest = lap.distance;
+    }
     for (const { chart, channel } of this.charts) {
       chart.setData([
         longest,
         ...laps.map((lap) =>
-          longest.map((/** @type {number} */ _d, /** @type {number} */ i) => {
+          longest.map((_distance, i) => {
             const value = lap?.channels[channel.name]?.[i];
             return value === undefined || value === null ? null : this.value(channel.name, value);
           }),

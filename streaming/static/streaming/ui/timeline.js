@@ -277,10 +277,11 @@ export class Timeline {
     ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
     if (!recording.sampler.locate(frame)) return;
     const { x, y, status } = recording.field;
+    const { retired } = recording.carStatus;
     recording.entities.forEach((entity, i) => {
       const gx = recording.sampler.held(x, i);
       const gy = recording.sampler.held(y, i);
-      if (Number.isNaN(gx) || recording.sampler.held(status, i) === 4) return;
+      if (Number.isNaN(gx) || recording.sampler.held(status, i) === retired) return;
       ctx.fillStyle = entity.colour;
       ctx.beginPath();
       const radius = this.selection.has(i) ? 5 : 3;

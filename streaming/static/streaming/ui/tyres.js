@@ -83,7 +83,7 @@ export class TyreHistory {
           ? `laps ${stint.lap_start} to ${stint.lap_end}`
           : `since lap ${stint.lap_start}`;
         const used =
-          stint.tyre_age_at_start > 0 ? `, fitted ${stint.tyre_age_at_start} laps old` : "";
+          (stint.tyre_age_at_start ?? 0) > 0 ? `, fitted ${stint.tyre_age_at_start} laps old` : "";
         return make("li", {}, mark, `${words(compound)}, ${laps}${used}`);
       }),
     );
