@@ -57,7 +57,7 @@ def test_the_tyres_so_far_open_by_keyboard(race: PlayerPage) -> None:
     race.until_page("document.activeElement.getAttribute('aria-expanded') === 'false'")
 
 
-def test_a_history_that_was_opened_early_is_told_when_it_is_known(
+def test_a_tyre_history_opened_before_its_data_is_filled_when_they_come(
     open_page: OpenPage, server: RunningServer
 ) -> None:
     player = open_page("about:blank")
@@ -67,7 +67,7 @@ def test_a_history_that_was_opened_early_is_told_when_it_is_known(
     player.until_page("document.querySelector('.tyre-button')?.textContent.includes('history')")
     player.page.get_by_role("button", name="history").first.click()
     history = player.page.get_by_role("dialog", name="Tyres of")
-    expect(history).to_contain_text("Nothing is known of them yet.")
+    expect(history).to_contain_text("No tyre data yet.")
     assert held, "laps and stints are under way"
     held[0].continue_()
     expect(history.get_by_role("listitem")).to_have_count(1)
@@ -151,7 +151,7 @@ def test_race_control_follows_the_playhead_both_ways(race: PlayerPage) -> None:
     race.until("r.frame === 1800")
 
 
-def test_race_control_is_spoken_while_playing(race: PlayerPage) -> None:
+def test_race_control_is_announced_while_playing(race: PlayerPage) -> None:
     race.page.keyboard.press("4")
     race.until("r.frame === 1200")
     race.page.keyboard.press("j")
@@ -216,7 +216,7 @@ def test_units_and_theme_are_remembered(race: PlayerPage) -> None:
 
 
 def test_zoom_and_follow(race: PlayerPage) -> None:
-    follow = race.page.get_by_role("button", name="Follow the chosen")
+    follow = race.page.get_by_role("button", name="Follow selection")
     follow.click()
     expect(follow).to_have_attribute("aria-pressed", "true")
     assert race.state()["selected"] == ["C00"]

@@ -43,11 +43,11 @@ import { CorruptSegment, decodeSegment, inflate } from "./segment.js";
  *   | {type: "problem", message: string}} Report
  */
 
-/** At most so many HTTP requests for segments at once. */
+/** Most HTTP requests for segments at a time. */
 const PARALLEL_FETCHES = 4;
 /** Milliseconds between two measurements of the round trip. */
 const PING_INTERVAL = 5000;
-/** Milliseconds after the end of an import in which the server says what it has become. */
+/** Milliseconds after the end of an import within which the server sends a second welcome. */
 const WELCOME_WITHIN = 3000;
 
 export class Connection {
@@ -66,7 +66,7 @@ export class Connection {
     this.layout = null;
     this.generation = 0;
     this.attempt = 0;
-    /** milliseconds that the server asked us to stay away */
+    /** milliseconds to wait before connecting again, as the server asked */
     this.retryAfter = 0;
     /** seconds held and the last round trip (ms), as last heard */
     this.buffer = /** @type {number | null} */ (null);
@@ -146,7 +146,7 @@ export class Connection {
     socket.onclose = (event) => this.lost(socket, event.code, event.reason);
   }
 
-  /** The recording is ready: the server welcomes us to it, or else we come back and ask. */
+  /** An import has ended: connect again if the server has not sent the second welcome. */
   welcomeOrReconnect() {
     const socket = this.socket;
     if (this.layout !== null || socket === null) return;
@@ -302,7 +302,7 @@ export class Connection {
       this.post({ type: "fetched", stride, index, segment, pin }, [segment.data.buffer]);
     } catch (error) {
       this.post({ type: "not_fetched", stride, index });
-      // What the network loses is fetched again, or comes over the socket.
+      // After a network error the segment is fetched again, or comes over the socket.
       if (error instanceof CorruptSegment) this.post({ type: "problem", message: String(error) });
     } finally {
       this.fetching -= 1;

@@ -9,7 +9,7 @@
 /** @typedef {import("./protocol.js").State} State */
 /** @typedef {import("./protocol.js").Welcome} Welcome */
 
-/** Fastest speed at which the edge of a live session can be followed: it grows at this speed. */
+/** Speed at which a live session grows, and so the fastest at which its edge can be followed. */
 const LIVE_SPEED = 1;
 /** Frames by which a standing picture may differ from that of the others in a room. */
 const SAME_PICTURE = 1.5;
@@ -69,7 +69,7 @@ export class Conversation {
   }
 
   /**
-   * The server has let us in, for the first time or again.
+   * The server has accepted this connection, the first one or a later one.
    * @param {Welcome} welcome
    * @returns {boolean} whether there are frames to show
    */

@@ -239,7 +239,7 @@ export class Engine extends Emitter {
     this.emit("loop");
   }
 
-  /** Follow the edge of a live session; where exactly, the server says. */
+  /** Follow the edge of a live session; the server says where that is. */
   goLive() {
     this.live = true;
     this.ended = false;
@@ -268,7 +268,7 @@ export class Engine extends Emitter {
     this.command({ action: "leave" });
   }
 
-  /** A hidden page asks for nothing. @param {boolean} visible */
+  /** A hidden page asks for no frames. @param {boolean} visible */
   setVisible(visible) {
     this.visible = visible;
     this.order({ type: visible ? "wake" : "sleep" });
@@ -282,13 +282,13 @@ export class Engine extends Emitter {
     this.emit("status");
   }
 
-  /** Fetch what a small step from here would want. */
+  /** Fetch the segments around the playhead. */
   prefetch() {
     if (this.buffer === null || this.live) return;
     this.fetcher.around(this.buffer, this.clock.position, this.behind * this.frameRate);
   }
 
-  /** Whatever the connection reports. @param {Report} report */
+  /** A report of the connection. @param {Report} report */
   receive(report) {
     switch (report.type) {
       case "segment":

@@ -10,7 +10,7 @@ import { MISSING } from "./segment.js";
 /** @typedef {import("./layout.js").Layout} Layout */
 /** @typedef {import("./segment.js").Segment} Segment */
 
-/** Samples farther apart than this (s) say nothing of what lies between them. */
+/** Between samples farther apart than this (s) nothing is interpolated. */
 const LONGEST_SPAN = 2;
 
 export class Sampler {
@@ -83,7 +83,7 @@ export class Sampler {
   }
 
   /**
-   * The field's quantity at the located moment, NaN where there is none. Nothing is made up: where
+   * The field's quantity at the located moment, NaN where there is none. Nothing is invented: where
    * either side is missing or the samples are far apart, only the exact sample counts.
    * @param {number} field position in the layout, -1 for a field that is not recorded
    * @param {number} [column] the entity, 0 for a field of the session
@@ -113,7 +113,7 @@ export class Sampler {
     if (t === 0 || info.kind === "held") return;
     const next = this.sample(2, field, column);
     if (next === MISSING) {
-      // The end of what is held or recorded: the sample stands. A gap in the data: nothing does.
+      // At the end of what is held or recorded the last sample holds; in a gap of the data none does.
       if (this.segments[2] !== null) into[at] = NaN;
       return;
     }

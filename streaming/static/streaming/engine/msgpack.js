@@ -9,7 +9,7 @@ const text = new TextDecoder("utf-8", { fatal: true });
 /** Bytes that are not the msgpack that the wire allows. */
 export class MsgpackError extends Error {}
 
-/** One pass over one value. */
+/** Reads one value from start to end. */
 class Reader {
   /** @param {Uint8Array} bytes */
   constructor(bytes) {

@@ -1,5 +1,5 @@
 // @ts-check
-/** Which segments are worth fetching over HTTP, where browsers and proxies cache them for ever. */
+/** Which segments to fetch over HTTP, where browsers and proxies cache them for good. */
 
 /** @typedef {import("./buffer.js").SegmentBuffer} SegmentBuffer */
 /** @typedef {import("./connection.js").WantedSegment} WantedSegment */
@@ -56,7 +56,7 @@ export function prefetchPlan(buffer, frame, behind) {
     .map((index) => ({ stride: 1, index, pin: false, purpose: "around" }));
 }
 
-/** Asks the connection for segments over HTTP, for none while it is on its way. */
+/** Asks the connection for segments over HTTP, for each only once at a time. */
 export class Fetcher {
   /** @param {(order: import("./connection.js").Order) => void} order to the connection */
   constructor(order) {
@@ -87,7 +87,7 @@ export class Fetcher {
   extend(buffer) {
     const stride = overviewStride(buffer.frameCount, buffer.segmentFrames);
     this.overview = stride;
-    // At first the frames themselves are few enough, and come anyway.
+    // While there are few frames, the frames themselves are the overview; they come anyway.
     if (stride === 1) return;
     const size = buffer.segmentFrames * stride;
     /** @type {WantedSegment[]} */

@@ -100,25 +100,25 @@ export const SUBPROTOCOL = "replay.v1";
 /** Kinds of data message. */
 export const Kind = Object.freeze({ SEGMENT: 1, ROW: 2, MEDIA: 3 });
 
-/** Close codes, whether to come back, and what to tell a person. */
+/** Close codes: whether to connect again, and the message for a person. */
 const CLOSE = new Map([
   [1000, { retry: false, message: "The server ended the connection." }],
   [1009, { retry: false, message: "A message was too large." }],
-  [1011, { retry: true, message: "The server failed." }],
+  [1011, { retry: true, message: "The server had an error." }],
   [1012, { retry: true, message: "The server is restarting." }],
   [
     4400,
     {
       retry: false,
-      message: "This page and the server speak different versions. Reload the page.",
+      message: "This page is out of date. Reload it.",
     },
   ],
   [4401, { retry: false, message: "Log in to watch this session." }],
-  [4403, { retry: false, message: "Your account may not watch this session." }],
-  [4404, { retry: false, message: "There is no such session, or it has been deleted." }],
+  [4403, { retry: false, message: "Your account does not have access to this session." }],
+  [4404, { retry: false, message: "This session does not exist or has been deleted." }],
   [4408, { retry: true, message: "The connection was too slow." }],
   [4413, { retry: false, message: "A message was too large." }],
-  [4429, { retry: true, message: "Too many connections. Waiting for a place." }],
+  [4429, { retry: true, message: "The server is full." }],
 ]);
 
 /**

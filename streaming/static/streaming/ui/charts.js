@@ -1,5 +1,5 @@
 // @ts-check
-/** uPlot with this page's colours, in the width of its place. */
+/** Charts: uPlot with this page's colours and the width of its container. */
 
 import uPlot from "../vendor/uplot/uPlot.esm.js";
 

@@ -1,5 +1,5 @@
 // @ts-check
-/** Two laps over distance: who gains where, with the delta, the sectors and the corner speeds. */
+/** Two laps over distance: the time difference, sector times and corner speeds. */
 
 import { makeChart } from "./charts.js";
 import { make } from "./elements.js";
@@ -15,7 +15,7 @@ import { speedIn, speedUnit } from "./settings.js";
 /** @typedef {import("./charts.js").ChartOptions} ChartOptions */
 /** @typedef {Lap & {duration: number, start_frame: number, end_frame: number}} TimedLap */
 
-/** Whether it was driven from line to line. @param {Lap} lap @returns {lap is TimedLap} */
+/** Whether its time and both its ends are known. @param {Lap} lap @returns {lap is TimedLap} */
 function isTimed(lap) {
   return lap.duration !== null && lap.start_frame !== null && lap.end_frame !== null;
 }
@@ -89,7 +89,7 @@ export class Compare {
     if (selection.chosen.length >= 2 || !this.touched) this.fromSelection();
   }
 
-  /** The two chosen, or the first two of the race. */
+  /** Compare the first two selected entities, or the first two of the race. */
   fromSelection() {
     const { recording, selection, track } = this.context;
     const chosen = [...selection.chosen, ...track.order].filter(
@@ -145,7 +145,7 @@ export class Compare {
         if (a === null || b === null || a.distance.length < 2 || b.distance.length < 2) {
           this.pair = null;
           this.result.replaceChildren(
-            make("p", { class: "hint" }, "There is no telemetry of one of these laps."),
+            make("p", { class: "hint" }, "One of these laps has no telemetry."),
           );
           return;
         }
@@ -198,7 +198,7 @@ export class Compare {
     const delta = deltaOver(a, b);
     this.chart(
       `Delta`,
-      `above: ${b.entity} behind ${a.entity}, s`,
+      `seconds, above zero: ${b.entity} is behind ${a.entity}`,
       {
         height: 110,
         series: [{ label: "delta", colour: colourB }],
@@ -329,10 +329,10 @@ export class Compare {
         make(
           "tr",
           {},
-          make("th", { scope: "col" }, "Where"),
+          make("th", { scope: "col" }, "Section"),
           make("th", { scope: "col" }, a.entity),
           make("th", { scope: "col" }, b.entity),
-          make("th", { scope: "col" }, `${b.entity} to ${a.entity}`),
+          make("th", { scope: "col" }, "Difference"),
         ),
       ),
       make("tbody", {}, ...rows),

@@ -1,5 +1,5 @@
 // @ts-check
-/** The buttons under the timeline, and what they and the keys do. */
+/** The buttons under the timeline, and the actions that they share with the keys. */
 
 import { make, part, setText } from "./elements.js";
 import { isBlueFlag } from "./events.js";
@@ -169,7 +169,7 @@ export class Controls {
     this.show();
   }
 
-  /** What the buttons say of the engine. */
+  /** Bring the buttons up to date. */
   show() {
     const { engine } = this;
     const playing = engine.playing;
@@ -232,7 +232,7 @@ export class Controls {
     const events = (this.recording?.events ?? []).filter(
       (event) => settings.blueFlags || !isBlueFlag(event),
     );
-    // Going back must not find the event that has just been reached, while playing.
+    // While playing, "previous" must not find the event that was reached a moment ago.
     const here =
       this.engine.frame - (direction < 0 && this.engine.playing ? this.engine.frameRate : 0);
     const found =
@@ -244,7 +244,7 @@ export class Controls {
     this.announce(found.message || found.kind);
   }
 
-  /** Start, end, off. */
+  /** Each call takes the next step: mark the start, mark the end, stop repeating. */
   markLoop() {
     const { engine } = this;
     if (engine.loop !== null) {
@@ -252,7 +252,7 @@ export class Controls {
       this.announce("Repeat off");
     } else if (this.loopStart < 0) {
       this.loopStart = engine.frame;
-      this.announce("Repeat from here; press again at the end");
+      this.announce("Repeat starts here. Press again at the end.");
     } else {
       const ends = [this.loopStart, engine.frame].sort((a, b) => a - b);
       this.loopStart = -1;

@@ -1,5 +1,5 @@
 // @ts-check
-/** Making and finding parts of the page. */
+/** Creating and finding elements of the page. */
 
 /**
  * @template {keyof HTMLElementTagNameMap} K

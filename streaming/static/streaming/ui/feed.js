@@ -1,5 +1,5 @@
 // @ts-check
-/** Race control and everything else that happened, following the playhead both ways. */
+/** Race control messages and other events up to the playhead. */
 
 import { make, setText } from "./elements.js";
 import { isBlueFlag, isNews, tone } from "./events.js";
@@ -11,7 +11,7 @@ import { setSetting, settings } from "./settings.js";
 
 /** Entries kept on the page. */
 const SHOWN = 60;
-/** A jump farther than this is not read out event by event. */
+/** After a jump farther than this (s) the events in between are not announced. */
 const LIVE_SECONDS = 3;
 
 const FILTERS = /** @type {[string, string, (kind: string) => boolean][]} */ ([
@@ -25,7 +25,7 @@ const FILTERS = /** @type {[string, string, (kind: string) => boolean][]} */ ([
   ["overtake", "Overtakes", (kind) => kind === "overtake"],
 ]);
 
-/** What is said of an event; some recordings have a name for it where others have a sentence.
+/** The text of an event. Some recordings have only a name for it, others a sentence.
  * @param {RaceEvent} event @returns {string} */
 function textOf(event) {
   const text = event.message || event.value || event.kind;
@@ -38,7 +38,7 @@ export class Feed {
     this.context = context;
     this.filter = "all";
     this.list = make("ol", { class: "feed", reversed: "" });
-    this.hint = make("p", { class: "hint" }, "Nothing has happened yet.");
+    this.hint = make("p", { class: "hint" }, "No events yet.");
     this.events = /** @type {RaceEvent[]} */ ([]);
     this.count = -1;
     this.frame = 0;
@@ -89,7 +89,7 @@ export class Feed {
       this.hint,
       this.context.recording.events.length === 0
         ? "This recording has no events."
-        : "Nothing has happened yet.",
+        : "No events yet.",
     );
   }
 
@@ -132,7 +132,7 @@ export class Feed {
       ...shown.map((event, i) => {
         const at = make(
           "button",
-          { type: "button", title: "Go there" },
+          { type: "button", title: "Jump to this moment" },
           `${clockTime((event.frame - start) / engine.frameRate)}${event.lap ? ` · Lap ${event.lap}` : ""}`,
         );
         at.addEventListener("click", () => engine.seek(event.frame));

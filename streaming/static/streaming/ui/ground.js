@@ -1,5 +1,5 @@
 // @ts-check
-/** The ground that entities move on: a circuit with all that belongs to it, a field, or a map. */
+/** The ground that entities move on: a circuit, a field or a map. */
 
 /** @typedef {import("./api.js").Geometry} Geometry */
 /** @typedef {import("./camera.js").Camera} Camera */
@@ -13,7 +13,7 @@ const UNITS_PER_METRE = /** @type {Record<string, number>} */ ({
   yd: 1.0936,
   cm: 100,
 });
-/** A road narrower than this on the picture cannot carry the marks. */
+/** Least width of the road on the picture: the marks must fit on it. */
 const LEAST_ROAD_PIXELS = 7;
 
 /** @param {Iterable<[number, number]>} points @param {boolean} closed */
@@ -54,7 +54,7 @@ export class Ground {
     const bounds = [0, ...(geometry?.sectors ?? [])];
     this.sectors = bounds.map((from, i) => pathOf(this.part(from, bounds[i + 1] ?? 1), false));
     this.starts = bounds;
-    /** the sectors that flags are out in: the marshals', else those of the timing */
+    /** sectors that flags count by: the marshal sectors, else the timing sectors */
     const marshals = geometry?.marshal_sectors ?? [];
     this.flagged =
       marshals.length === 0
@@ -99,7 +99,7 @@ export class Ground {
     return [x0 + (x1 - x0) * t, y0 + (y1 - y0) * t];
   }
 
-  /** Points to be seen, x, y, x, y… @returns {number[]} */
+  /** Points that must be visible: x, y, x, y… @returns {number[]} */
   extent() {
     if (this.geometry === null) return [];
     const { bounds, lines, pit_lane } = this.geometry;
@@ -152,7 +152,7 @@ export class Ground {
     ctx.strokeStyle = palette.pit;
     ctx.lineWidth = Math.max(6 * this.unit, 3.5 / scale);
     ctx.stroke(this.pit);
-    // A yellow flag that is out in some sectors colours those only.
+    // A yellow flag in some sectors colours only those.
     const partly = shown.flaggedSectors.size > 0 && shown.flag.includes("yellow");
     const flag = partly ? undefined : palette.flags[shown.flag];
     ctx.strokeStyle = flag ?? palette.roadEdge;
@@ -205,7 +205,7 @@ export class Ground {
       ctx.lineTo(px + nx, py + ny);
       ctx.stroke();
       if (i === 0) {
-        // The arrow says which way round.
+        // The arrow shows the direction.
         const ax = px - nx * 2.1;
         const ay = py - ny * 2.1;
         ctx.fillStyle = palette.text;

@@ -1,5 +1,5 @@
 // @ts-check
-/** The top bar: lap counter, session clock, state of the track, fastest lap, weather. */
+/** The top bar: lap, session clock, track status, fastest lap, weather. */
 
 import { make, part, setText } from "./elements.js";
 import { clockTime, lapTime, words } from "./format.js";

@@ -1,5 +1,5 @@
 // @ts-check
-/** Keys, as people know them from video players. */
+/** Keyboard shortcuts, as in video players. */
 
 import { make, makeDialog, part } from "./elements.js";
 import { setSetting, settings } from "./settings.js";

@@ -59,7 +59,7 @@ export function channelOver(a, b, name) {
   });
 }
 
-/** Metres on either side of a corner in which its slowest point is looked for. */
+/** Metres before and after a corner within which its lowest speed is searched. */
 const CORNER_METRES = 60;
 
 /**

@@ -9,7 +9,7 @@ import { showTyre, TyreHistory } from "./tyres.js";
 /** @typedef {import("./recording.js").Recording} Recording */
 /** @typedef {import("./selection.js").Selection} Selection */
 
-/** Milliseconds for which a gained or lost place is marked. */
+/** Milliseconds for which a gained or lost place is highlighted. */
 const MARKED = 4000;
 const MOVE_DURATION = 350;
 
@@ -23,7 +23,7 @@ const MOVE_DURATION = 350;
  * @property {Text} place
  * @property {HTMLElement} tyre
  * @property {HTMLElement} age
- * @property {HTMLElement} spoken what the button that opens the tyres so far is called
+ * @property {HTMLElement} spoken name of the button that opens the tyre history
  * @property {number} position last shown
  * @property {number} changed when its place last changed
  */
@@ -76,7 +76,7 @@ export class Leaderboard {
         this.body,
       ),
     );
-    setText(part("board-title"), race ? "Leaderboard" : "Who is there");
+    setText(part("board-title"), race ? "Leaderboard" : "Participants");
     part("gap-switch").hidden = !race;
     for (const button of part("gap-switch").querySelectorAll("button")) {
       button.addEventListener("click", () => {
@@ -208,7 +208,7 @@ export class Leaderboard {
     });
   }
 
-  /** Stints have come: a history that was opened before is told in full. */
+  /** Laps and stints have come: update an open tyre history. */
   tablesArrived() {
     this.tyres.refresh();
   }
@@ -243,7 +243,7 @@ export class Leaderboard {
             ? `${speedIn(speed).toFixed(0)} ${speedUnit()}`
             : `${speed.toFixed(1)} ${unit}`;
       }
-      setText(row.cells.speed, seen ? text : "not seen");
+      setText(row.cells.speed, seen ? text : "no data");
       row.element.classList.toggle("out", !seen);
     });
   }

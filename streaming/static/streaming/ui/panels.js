@@ -1,5 +1,5 @@
 // @ts-check
-/** The tabs beside the picture, each filled when it is first looked at. */
+/** The tabs beside the picture; each is built when it is first shown. */
 
 import { make, part } from "./elements.js";
 import { Feed } from "./feed.js";
@@ -25,7 +25,7 @@ import { setSetting, settings } from "./settings.js";
 /** @typedef {new (element: HTMLElement, context: Context) => Panel} PanelClass */
 /** @typedef {{id: string, label: string, race: boolean, load: () => Promise<PanelClass>}} PanelKind */
 
-/** Those with charts are loaded when they are first looked at: to start the charts' library takes
+/** Those with charts are loaded when they are first shown: to start the chart library takes
  * longer than to build the rest of the page. @type {PanelKind[]} */
 const KINDS = [
   { id: "feed", label: "Race control", race: false, load: async () => Feed },
@@ -100,7 +100,7 @@ export class Panels {
     else void this.fill(entry);
   }
 
-  /** Make the panel of a tab that has not been looked at before.
+  /** Build the panel of a tab that is shown for the first time.
    * @param {{element: HTMLElement, kind: PanelKind, panel: Panel | null, loading: boolean}} entry */
   async fill(entry) {
     if (entry.loading) return;

@@ -65,11 +65,11 @@ class Player {
   fail(error) {
     const reason = error instanceof Error ? error.message : String(error);
     this.engine.fail(`The session could not be loaded: ${reason}`);
-    // Where it came from is for developers.
+    // With its stack, for developers.
     console.error(error);
   }
 
-  /** For scripts and tests: how things stand, as plain values. */
+  /** The player's state as plain values, for scripts and tests. */
   describe() {
     const { engine, meter, selection, view } = this;
     return {
@@ -123,7 +123,7 @@ class Player {
       track.dirty = true;
       if (name === "skipRed") this.view?.applySkips();
     });
-    // The connection goes on after such an error; it is only said.
+    // The connection stays open after such an error.
     engine.on("error", (error) => announce(error.message));
     engine.on("loop", () => (timeline.dirty = true));
     await yieldToBrowser();

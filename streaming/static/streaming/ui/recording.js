@@ -62,7 +62,7 @@ const FIELDS = /** @type {const} */ ([
  * @property {string} label what stands beside its mark
  */
 
-/** Longer codes are people's names: the family name is enough beside a mark. @param {string} code */
+/** Codes that are long are names of people: the family name is enough beside a mark. @param {string} code */
 function shortName(code) {
   if (code.length <= 6) return code;
   return code.split(" ").findLast((word) => word.length > 3) ?? code;
@@ -102,7 +102,7 @@ export class Recording {
     /** @type {number | null} */
     this.totalLaps = whole(detail.metadata.total_laps);
     this.raceStartFrame = whole(detail.metadata.race_start_frame) ?? 0;
-    /** samples of `status`, by what they mean; NaN, which equals none, where there is no such name */
+    /** the sample of `status` for each name; NaN, which equals no sample, where the schema lacks it */
     this.carStatus = {
       pit: this.sampleOf("status", "pit"),
       retired: this.sampleOf("status", "retired"),

@@ -40,7 +40,7 @@ export class RecordingView {
     this.board = /** @type {Leaderboard | null} */ (null);
     this.panels = /** @type {Panels | null} */ (null);
     this.sectorFlags = /** @type {SectorFlags | null} */ (null);
-    /** What is read, not looked at: each a few times a second, and never two in one displayed frame.
+    /** Texts, each updated a few times a second, and never two in one displayed frame.
      * @type {((frame: number, now: number) => void)[]} */
     this.texts = [
       (frame) => {
@@ -103,7 +103,7 @@ export class RecordingView {
     this.complete = true;
   }
 
-  /** Jump over red flags, if that is wished. */
+  /** Skip red flags while playing, if the setting says so. */
   applySkips() {
     const { controls, timeline } = this.page;
     const red = timeline.flags.filter((span) => span.flag === "red");

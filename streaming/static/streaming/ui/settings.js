@@ -1,5 +1,5 @@
 // @ts-check
-/** What is remembered on this device, in one place. */
+/** The settings, which are kept in this browser. */
 
 /**
  * @typedef {object} Settings
@@ -12,7 +12,7 @@
  * @property {boolean} announce
  * @property {boolean} skipRed
  * @property {boolean} blueFlags shown in the feed
- * @property {string} name what others in a room see, "" for what the server says
+ * @property {string} name shown to others in a room; "": the server chooses one
  */
 
 /**
@@ -98,7 +98,7 @@ export function setSetting(name, value) {
   for (const listener of listeners) listener(name);
 }
 
-/** Change between light and dark, and keep it. */
+/** Switch between light and dark, and remember it. */
 export function toggleTheme() {
   const theme = document.documentElement.dataset.theme === "light" ? "dark" : "light";
   localStorage.setItem("replay.theme", theme);

@@ -17,8 +17,8 @@ export function openSettings() {
   const rows = [];
   const units = make("select", { id: "units" });
   units.append(
-    make("option", { value: "metric" }, "Kilometres, °C"),
-    make("option", { value: "imperial" }, "Miles, °F"),
+    make("option", { value: "metric" }, "Metric (km/h, °C)"),
+    make("option", { value: "imperial" }, "Imperial (mph, °F)"),
   );
   units.value = settings.units;
   units.addEventListener("change", () =>

@@ -1,5 +1,5 @@
 // @ts-check
-/** The address that leads another person to the same moment. */
+/** Links to a moment of a session: making them and reading them. */
 
 import { make, makeDialog, part } from "./elements.js";
 
@@ -63,7 +63,11 @@ export function openShare(engine, selection, recording) {
   const dialog = makeDialog(
     "share",
     "Share this moment",
-    make("p", {}, "The link opens this session at this time, with this speed and these drivers."),
+    make(
+      "p",
+      {},
+      "The link opens this session at this time, with this speed and the selected drivers.",
+    ),
     make("div", { class: "field-row" }, field, copy),
     note,
   );
@@ -82,8 +86,8 @@ export async function copyText(field, note) {
     await navigator.clipboard.writeText(field.value);
     note.textContent = "Copied.";
   } catch (error) {
-    // Without the right to the clipboard (or without https) the person copies it.
+    // Pages without https, or without permission, may not write to the clipboard.
     field.select();
-    note.textContent = `Copy it by hand: the browser does not allow it (${error instanceof Error ? error.name : error}).`;
+    note.textContent = `The browser did not allow copying (${error instanceof Error ? error.name : error}). Press Ctrl+C.`;
   }
 }

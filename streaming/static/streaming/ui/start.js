@@ -13,7 +13,7 @@ export class StartButton {
     this.played = false;
     this.button.addEventListener("click", () => {
       engine.play();
-      // It goes: whoever uses the keyboard is taken to the control that pauses.
+      // This button disappears: move the focus to the button that pauses.
       const control = document.querySelector("#buttons .play");
       if (control instanceof HTMLElement) control.focus({ preventScroll: true });
     });

@@ -1,5 +1,5 @@
 // @ts-check
-/** What the page says where it does not simply play: importing, waiting, reconnecting, ended, error. */
+/** The message over the picture while importing, waiting, reconnecting, ended or failed. */
 
 import { make, part, setText } from "./elements.js";
 
@@ -49,19 +49,19 @@ export class States {
         kind = "small";
         text =
           engine.playing && engine.atEdge(engine.frame)
-            ? "Waiting for what comes next…"
+            ? "Waiting for live data…"
             : "Loading frames…";
         break;
       case "reconnecting":
         kind = "small";
         text =
           engine.buffered > 1
-            ? "Connection lost. Playing what is loaded, reconnecting…"
+            ? "Connection lost. Playing buffered data while reconnecting…"
             : `${engine.problem || "Connection lost."} Reconnecting…`;
         break;
       case "ended":
         kind = "small";
-        text = "The end";
+        text = "End of the recording";
         break;
       case "error":
         kind = "blocking";
@@ -77,7 +77,7 @@ export class States {
     this.shown = engine.status;
   }
 
-  /** What can be done about it. */
+  /** Offer what a person can do about it. */
   offer() {
     this.actions.replaceChildren();
     if (this.engine.status === "error") {

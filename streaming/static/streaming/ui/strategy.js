@@ -1,5 +1,5 @@
 // @ts-check
-/** The race as a whole: gaps and positions over the laps, and who ran which tyres when. */
+/** The race as a whole: gaps, positions and tyres over the laps. */
 
 import { makeChart } from "./charts.js";
 import { make } from "./elements.js";
@@ -9,7 +9,7 @@ import { raceTrace } from "./laptimes.js";
 /** @typedef {import("./charts.js").Chart} Chart */
 /** @typedef {import("./panels.js").Context} Context */
 
-/** Gaps beyond this (s) are cut off: lapped cars would press all others together. */
+/** Gaps beyond this (s) are cut off: lapped cars would squeeze all others together. */
 const MOST_GAP = 120;
 
 export class Strategy {

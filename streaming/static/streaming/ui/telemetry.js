@@ -1,5 +1,5 @@
 // @ts-check
-/** What the chosen cars do: dials and traces, the last seconds or the whole lap. */
+/** Telemetry of the selected entities: gauges, and traces of the last seconds or the whole lap. */
 
 import { makeChart } from "./charts.js";
 import { make, setText } from "./elements.js";
@@ -22,10 +22,11 @@ const CHANNELS =
     { name: "drs", label: "DRS", height: 44, range: [-0.1, 1.1], stepped: true },
   ]);
 const UNITS = /** @type {Record<string, string>} */ ({ throttle: "%", brake: "%", rpm: "1/min" });
-/** DRS values from here on mean an open flap; those below mean closed or merely allowed. */
+/** The feed's DRS codes from here on mean an open flap, those below closed or allowed; they have
+ * no labels in the schema. */
 const DRS_OPEN = 10;
 
-/** A colour and a line for each chosen car; two of one team differ by the dash. */
+/** A colour and a line for each selected entity; a second one of the same colour is dashed. */
 export function lineStyles(/** @type {Context} */ { recording, selection }) {
   const seen = new Map();
   return selection.chosen.map((i) => {
@@ -102,7 +103,7 @@ export class Telemetry {
       const leader = make(
         "button",
         { type: "button", class: "button primary" },
-        "Show the first two",
+        "Select the first two",
       );
       leader.addEventListener("click", () =>
         selection.set([...this.context.track.order.slice(0, 2)]),
@@ -111,7 +112,7 @@ export class Telemetry {
         make(
           "p",
           { class: "hint" },
-          "Choose up to six, in the table or on the picture, to see what they do.",
+          "Select up to six in the table or on the map to see their telemetry.",
         ),
         leader,
       );
@@ -127,7 +128,7 @@ export class Telemetry {
     lap.addEventListener("click", () => this.setWhole(true));
     const modes = make(
       "div",
-      { class: "segmented feed-tools", role: "group", "aria-label": "Traces of" },
+      { class: "segmented feed-tools", role: "group", "aria-label": "Time range" },
       live,
       lap,
     );
@@ -278,7 +279,7 @@ export class Telemetry {
     return name === "drs" ? Number(value >= DRS_OPEN) : value;
   }
 
-  /** The laps that the chosen are on, from REST; a line follows the first of them. */
+  /** The current laps of the selected entities, from REST; a line marks the place of the first. */
   updateLap() {
     const { recording, selection, api } = this.context;
     const { sampler, field } = recording;

@@ -1,5 +1,5 @@
 // @ts-check
-/** The range input under which the whole recording lies: flags, laps, events; drag scrubs at once. */
+/** The timeline: a range input over the marks of flags, laps and events; dragging shows each frame. */
 
 import { part, setText } from "./elements.js";
 import { clockTime, spokenTime, words } from "./format.js";
@@ -10,11 +10,11 @@ import { magnification } from "./track.js";
 /** @typedef {import("./selection.js").Selection} Selection */
 /** @typedef {import("./track.js").Track} Track */
 
-/** Half of the thumb, half a rem: the range's ends lie that far inside of the element. */
+/** Half the width of the thumb: the range begins and ends that far inside the element. */
 const INSET = 8;
 const BAR_TOP = 24;
 const BAR_HEIGHT = 7;
-/** Events that get a mark of their own. */
+/** The mark of each kind of event that has one. */
 const MARKS = /** @type {Record<string, string>} */ ({
   retirement: "×",
   pit: "P",
@@ -23,7 +23,7 @@ const MARKS = /** @type {Record<string, string>} */ ({
   finish: "⚑",
   start: "⚐",
 });
-/** These only where they concern a chosen entity: there are too many of them. */
+/** Shown for selected entities only: there are too many of them. */
 const OF_THE_CHOSEN = new Set(["pit", "overtake"]);
 
 export class Timeline {
@@ -46,7 +46,7 @@ export class Timeline {
     this.flags = /** @type {{from: number, to: number, flag: string}[]} */ ([]);
     this.dirty = true;
     this.drawnFrame = -1;
-    /** what the range shows: asking the element itself costs more than all the rest */
+    /** value of the range input, kept because reading it from the element is slow */
     this.shown = -1;
     this.last = -1;
     this.input.addEventListener("input", () => {
@@ -61,7 +61,7 @@ export class Timeline {
     });
     this.input.addEventListener("pointermove", (event) => this.hover(event));
     this.input.addEventListener("pointerleave", () => this.leave());
-    // No "change" comes where a drag ends at the value that it began with.
+    // A drag that ends at the value that it began with fires no "change".
     this.input.addEventListener("pointercancel", () => this.release());
     this.input.addEventListener("pointerup", (event) => {
       setTimeout(() => this.release());
@@ -154,7 +154,7 @@ export class Timeline {
       const left = this.x(from, width);
       ctx.fillStyle = palette.flags[flag] ?? palette.roadEdge;
       ctx.fillRect(left, BAR_TOP - 5, Math.max(2, this.x(to, width) - left), 4);
-      // A pattern tells the safety car from a plain yellow flag without any colour.
+      // The pattern distinguishes a safety car from a yellow flag without colour.
       if (flag.includes("safety_car")) {
         ctx.fillStyle = palette.panel;
         for (let x = left + 3; x < this.x(to, width) - 1; x += 6)

@@ -51,7 +51,7 @@ function paletteOf() {
   };
 }
 
-/** How much larger than usual the page's type is. */
+/** The page's font size, relative to the usual 16 pixels. */
 export function magnification() {
   return parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
 }
@@ -297,7 +297,7 @@ export class Track {
   drawMarks(ctx, recording) {
     const { pit, retired } = recording.carStatus;
     const some = this.selection.chosen.length > 0;
-    // The leader last, so that it lies on top.
+    // The leader last, so that it is on top.
     for (let place = this.order.length - 1; place >= 0; place--) {
       const i = this.order[place];
       if (Number.isNaN(this.xs[i])) continue;
@@ -341,7 +341,7 @@ export class Track {
     for (let i = 0; i < count; i++) {
       if (!Number.isNaN(this.xs[i])) labels.block(i, RADIUS);
     }
-    // The chosen first: they are sure of a place.
+    // Selected entities first, so that they get a place.
     for (let pass = 0; pass < 2; pass++) {
       for (let place = 0; place < count; place++) {
         const i = this.order[place];

@@ -1,5 +1,5 @@
 // @ts-check
-/** A car's tyres so far, opened from its row: by mouse, touch or keyboard. */
+/** The tyre history of a car, opened from its row by mouse, touch or keyboard. */
 
 import { make } from "./elements.js";
 import { words } from "./format.js";
@@ -25,13 +25,13 @@ export class TyreHistory {
     });
     document.body.append(this.box);
     this.opener = /** @type {HTMLElement | null} */ (null);
-    /** whose tyres are told */
+    /** whose history it is */
     this.entity = 0;
     this.box.addEventListener("toggle", (event) => {
       const open = /** @type {ToggleEvent} */ (event).newState === "open";
       this.opener?.setAttribute("aria-expanded", String(open));
     });
-    // Esc closes it and nothing else.
+    // Esc closes the history only; elsewhere it clears the selection.
     this.box.addEventListener("keydown", (event) => {
       if (event.key === "Escape") event.stopPropagation();
     });
@@ -52,7 +52,7 @@ export class TyreHistory {
     this.box.focus({ preventScroll: true });
   }
 
-  /** More of them may have become known while it is open. */
+  /** Show what has come while it is open. */
   refresh() {
     if (this.box.matches(":popover-open")) this.fill();
   }
@@ -70,7 +70,7 @@ export class TyreHistory {
     const known = stints.filter(
       (stint) => stint.entity === entities[i].code && !(stint.lap_start > lap),
     );
-    if (known.length === 0) return make("p", {}, "Nothing is known of them yet.");
+    if (known.length === 0) return make("p", {}, "No tyre data yet.");
     return make(
       "ol",
       {},
@@ -83,7 +83,9 @@ export class TyreHistory {
           ? `laps ${stint.lap_start} to ${stint.lap_end}`
           : `since lap ${stint.lap_start}`;
         const used =
-          (stint.tyre_age_at_start ?? 0) > 0 ? `, fitted ${stint.tyre_age_at_start} laps old` : "";
+          (stint.tyre_age_at_start ?? 0) > 0
+            ? `, ${stint.tyre_age_at_start} laps old when fitted`
+            : "";
         return make("li", {}, mark, `${words(compound)}, ${laps}${used}`);
       }),
     );
