@@ -1,7 +1,7 @@
 // @ts-check
 /** The buttons under the timeline, and the actions that they share with the keys. */
 
-import { make, part, setText } from "./elements.js";
+import { byId, make, setText } from "./elements.js";
 import { isBlueFlag } from "./events.js";
 import { clockTime } from "./format.js";
 import { setSetting, settings } from "./settings.js";
@@ -115,7 +115,7 @@ export class Controls {
       this.toEvent(-1),
     );
     const next = this.button("wide-only", "Next event", icon(ICONS.forward), () => this.toEvent(1));
-    part("buttons").append(
+    byId("buttons").append(
       make(
         "div",
         { class: "group", role: "group", "aria-label": "Playback" },

@@ -21,7 +21,7 @@ export function make(tag, attributes = {}, ...children) {
  * @param {string} id
  * @returns {T}
  */
-export function part(id) {
+export function byId(id) {
   const element = document.getElementById(id);
   if (element === null) throw new Error(`the page has no element #${id}`);
   return /** @type {T} */ (element);

@@ -49,10 +49,10 @@ export class Ground {
       this.distances.push(this.distances[i - 1] + Math.hypot(x1 - x0, y1 - y0));
     }
     this.drs = (geometry?.drs_zones ?? []).map((zone) =>
-      pathOf(this.part(zone[0], zone[1]), false),
+      pathOf(this.stretch(zone[0], zone[1]), false),
     );
     const bounds = [0, ...(geometry?.sectors ?? [])];
-    this.sectors = bounds.map((from, i) => pathOf(this.part(from, bounds[i + 1] ?? 1), false));
+    this.sectors = bounds.map((from, i) => pathOf(this.stretch(from, bounds[i + 1] ?? 1), false));
     this.starts = bounds;
     /** sectors that flags count by: the marshal sectors, else the timing sectors */
     const marshals = geometry?.marshal_sectors ?? [];
@@ -60,7 +60,7 @@ export class Ground {
       marshals.length === 0
         ? this.sectors
         : marshals.map((from, i) =>
-            pathOf(this.part(from, marshals[(i + 1) % marshals.length]), false),
+            pathOf(this.stretch(from, marshals[(i + 1) % marshals.length]), false),
           );
     this.version = 0;
   }
@@ -70,7 +70,7 @@ export class Ground {
    * @param {number} from @param {number} to 0…1
    * @returns {[number, number][]}
    */
-  part(from, to) {
+  stretch(from, to) {
     if (this.line.length === 0) return [];
     const end = to < from ? to + 1 : to;
     const result = [this.place(from)];

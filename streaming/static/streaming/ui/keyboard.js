@@ -1,7 +1,7 @@
 // @ts-check
 /** Keyboard shortcuts, as in video players. */
 
-import { make, makeDialog, part } from "./elements.js";
+import { byId, make, makeDialog } from "./elements.js";
 import { setSetting, settings } from "./settings.js";
 
 /** @typedef {import("./controls.js").Controls} Controls */
@@ -40,7 +40,7 @@ export function listenToKeys({ engine, controls, track, announce, clear }) {
     list.append(term, make("dd", {}, meaning));
   }
   const help = makeDialog("help", "Keyboard", list);
-  part("help-button").addEventListener("click", () => help.showModal());
+  byId("help-button").addEventListener("click", () => help.showModal());
 
   /** @type {Record<string, () => void>} */
   const actions = {

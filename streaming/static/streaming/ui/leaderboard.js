@@ -1,7 +1,7 @@
 // @ts-check
 /** The order as a real table: position, gaps, laps, tyres, stops; rows move when places change. */
 
-import { make, part, setText } from "./elements.js";
+import { byId, make, setText } from "./elements.js";
 import { gapTime, lapTime, words } from "./format.js";
 import { onSetting, setSetting, settings, speedIn, speedUnit } from "./settings.js";
 import { showTyre, TyreHistory } from "./tyres.js";
@@ -46,7 +46,7 @@ export class Leaderboard {
     }).observe(this.body);
     this.named = recording.entities.some((entity) => entity.name !== entity.code);
     this.described = this.named || recording.entities.some((entity) => entity.team !== "");
-    this.calm = matchMedia("(prefers-reduced-motion: reduce)");
+    this.reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
     const race = recording.isRace;
     const heads = race
       ? [
@@ -68,7 +68,7 @@ export class Leaderboard {
     this.tyres = new TyreHistory(recording);
     this.rows = recording.entities.map((_, i) => (race ? this.raceRow(i) : this.plainRow(i)));
     this.body.append(...this.rows.map((row) => row.element));
-    part("board-scroll").replaceChildren(
+    byId("board-scroll").replaceChildren(
       make(
         "table",
         { class: "leaderboard", "aria-labelledby": "board-title" },
@@ -76,9 +76,9 @@ export class Leaderboard {
         this.body,
       ),
     );
-    setText(part("board-title"), race ? "Leaderboard" : "Participants");
-    part("gap-switch").hidden = !race;
-    for (const button of part("gap-switch").querySelectorAll("button")) {
+    setText(byId("board-title"), race ? "Leaderboard" : "Participants");
+    byId("gap-switch").hidden = !race;
+    for (const button of byId("gap-switch").querySelectorAll("button")) {
       button.addEventListener("click", () => {
         setSetting("gap", button.dataset.gap === "gap" ? "gap" : "interval");
       });
@@ -193,7 +193,7 @@ export class Leaderboard {
   }
 
   showGapChoice() {
-    for (const button of part("gap-switch").querySelectorAll("button")) {
+    for (const button of byId("gap-switch").querySelectorAll("button")) {
       button.setAttribute("aria-pressed", String(button.dataset.gap === settings.gap));
     }
     setText(this.gapHead, settings.gap === "gap" ? "Gap" : "Interval");
@@ -350,7 +350,7 @@ export class Leaderboard {
     order.forEach((entity, place) => {
       const distance = (places[entity] - place) * this.rowHeight;
       places[entity] = place;
-      if (distance === 0 || this.calm.matches) return;
+      if (distance === 0 || this.reducedMotion.matches) return;
       this.rows[entity].element.animate(
         [{ transform: `translateY(${distance}px)` }, { transform: "none" }],
         { duration: MOVE_DURATION, easing: "ease-in-out" },

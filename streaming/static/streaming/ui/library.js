@@ -42,6 +42,7 @@ async function followImports() {
   for (const card of loading) {
     const response = await fetch(`/api/sessions/${card.dataset.slug}`);
     if (!response.ok) continue;
+    /** @type {{loading: boolean, progress: number}} */
     const session = await response.json();
     if (!session.loading) {
       location.reload();

@@ -1,7 +1,7 @@
 // @ts-check
 /** The tabs beside the picture; each is built when it is first shown. */
 
-import { make, part } from "./elements.js";
+import { byId, make } from "./elements.js";
 import { Feed } from "./feed.js";
 import { setSetting, settings } from "./settings.js";
 
@@ -76,12 +76,12 @@ export class Panels {
       this.entries.set(kind.id, { tab, element, kind, panel: null, loading: false });
     }
     const all = [...this.entries.values()];
-    part("tabs").replaceChildren(...all.map((entry) => entry.tab));
-    part("tab-panels").replaceChildren(...all.map((entry) => entry.element));
-    part("tabs").onkeydown = (event) => this.arrow(event);
+    byId("tabs").replaceChildren(...all.map((entry) => entry.tab));
+    byId("tab-panels").replaceChildren(...all.map((entry) => entry.element));
+    byId("tabs").onkeydown = (event) => this.arrow(event);
     this.current = "";
     this.choose(this.entries.has(settings.tab) ? settings.tab : "feed", false);
-    new ResizeObserver(() => this.restyle()).observe(part("tab-panels"));
+    new ResizeObserver(() => this.restyle()).observe(byId("tab-panels"));
   }
 
   /** @param {string} id @param {boolean} [keep] remember it */

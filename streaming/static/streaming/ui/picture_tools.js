@@ -1,7 +1,7 @@
 // @ts-check
 /** The buttons on the picture: zoom, show everything, follow the selected entities. */
 
-import { part } from "./elements.js";
+import { byId } from "./elements.js";
 
 /** @typedef {import("./selection.js").Selection} Selection */
 /** @typedef {import("./track.js").Track} Track */
@@ -16,10 +16,10 @@ export class PictureTools {
   constructor(track, selection) {
     this.track = track;
     this.selection = selection;
-    this.followButton = part("follow");
-    part("zoom-in").addEventListener("click", () => this.zoom(ZOOM_STEP));
-    part("zoom-out").addEventListener("click", () => this.zoom(1 / ZOOM_STEP));
-    part("zoom-fit").addEventListener("click", () => {
+    this.followButton = byId("follow");
+    byId("zoom-in").addEventListener("click", () => this.zoom(ZOOM_STEP));
+    byId("zoom-out").addEventListener("click", () => this.zoom(1 / ZOOM_STEP));
+    byId("zoom-fit").addEventListener("click", () => {
       this.setFollowing(false);
       track.camera.home();
     });

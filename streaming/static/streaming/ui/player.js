@@ -4,7 +4,7 @@
 import { Engine } from "../engine/engine.js";
 import { Api } from "./api.js";
 import { Controls } from "./controls.js";
-import { part } from "./elements.js";
+import { byId } from "./elements.js";
 import { FrameMeter } from "./frame_meter.js";
 import { listenToPointers } from "./gestures.js";
 import { listenToKeys } from "./keyboard.js";
@@ -97,10 +97,10 @@ class Player {
   async build() {
     const { engine, selection } = this;
     await yieldToBrowser();
-    const ground = /** @type {HTMLCanvasElement} */ (part("ground"));
-    const cars = /** @type {HTMLCanvasElement} */ (part("cars"));
+    const ground = /** @type {HTMLCanvasElement} */ (byId("ground"));
+    const cars = /** @type {HTMLCanvasElement} */ (byId("cars"));
     const track = new Track(ground, cars, selection);
-    const announcer = part("announcer");
+    const announcer = byId("announcer");
     const announce = (/** @type {string} */ text) => {
       announcer.textContent = text;
     };

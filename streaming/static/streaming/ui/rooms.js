@@ -1,7 +1,7 @@
 // @ts-check
 /** Watching together: create a room, share its link, see who is in it and who is in control. */
 
-import { make, makeDialog, part, setText } from "./elements.js";
+import { byId, make, makeDialog, setText } from "./elements.js";
 import { setSetting, settings } from "./settings.js";
 import { copyText } from "./share.js";
 
@@ -67,7 +67,7 @@ export class Rooms {
       this.leave,
       this.note,
     );
-    part("room-button").addEventListener("click", () => {
+    byId("room-button").addEventListener("click", () => {
       this.note.textContent = "";
       this.show();
       this.dialog.showModal();
@@ -157,8 +157,8 @@ export class Rooms {
     this.start.hidden = inside;
     this.leave.hidden = this.invitation.hidden = !inside;
     this.count.hidden = this.people.hidden = this.leader.hidden = last === null;
-    const button = part("room-button");
-    const badge = part("room-count");
+    const button = byId("room-button");
+    const badge = byId("room-count");
     badge.hidden = last === null;
     button.setAttribute("aria-pressed", String(inside));
     button.setAttribute(

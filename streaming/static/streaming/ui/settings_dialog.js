@@ -1,7 +1,7 @@
 // @ts-check
 /** The settings dialog: units, theme, what the picture shows, what is read aloud. */
 
-import { make, makeDialog, part } from "./elements.js";
+import { byId, make, makeDialog } from "./elements.js";
 import { onSetting, setSetting, settings, toggleTheme } from "./settings.js";
 
 /** @typedef {import("./settings.js").SwitchName} SwitchName */
@@ -36,5 +36,5 @@ export function openSettings() {
     rows.push(make("div", { class: "field-row" }, make("label", { for: box.id }, label), box));
   }
   const dialog = makeDialog("settings", "Settings", ...rows);
-  part("settings-button").addEventListener("click", () => dialog.showModal());
+  byId("settings-button").addEventListener("click", () => dialog.showModal());
 }

@@ -1,7 +1,7 @@
 // @ts-check
 /** Links to a moment of a session: making them and reading them. */
 
-import { make, makeDialog, part } from "./elements.js";
+import { byId, make, makeDialog } from "./elements.js";
 
 /** @typedef {import("../engine/engine.js").Engine} Engine */
 /** @typedef {import("./selection.js").Selection} Selection */
@@ -71,7 +71,7 @@ export function openShare(engine, selection, recording) {
     make("div", { class: "field-row" }, field, copy),
     note,
   );
-  part("share-button").addEventListener("click", () => {
+  byId("share-button").addEventListener("click", () => {
     field.value = addressOf(engine, selection, recording);
     note.textContent = "";
     dialog.showModal();

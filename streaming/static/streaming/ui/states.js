@@ -1,7 +1,7 @@
 // @ts-check
 /** The message over the picture while importing, waiting, reconnecting, ended or failed. */
 
-import { make, part, setText } from "./elements.js";
+import { byId, make, setText } from "./elements.js";
 
 /** @typedef {import("../engine/engine.js").Engine} Engine */
 
@@ -9,10 +9,10 @@ export class States {
   /** @param {Engine} engine */
   constructor(engine) {
     this.engine = engine;
-    this.curtain = part("curtain");
-    this.message = part("curtain-message");
-    this.progress = /** @type {HTMLProgressElement} */ (part("curtain-progress"));
-    this.actions = part("curtain-actions");
+    this.curtain = byId("curtain");
+    this.message = byId("curtain-message");
+    this.progress = /** @type {HTMLProgressElement} */ (byId("curtain-progress"));
+    this.actions = byId("curtain-actions");
     this.spinner = /** @type {HTMLElement} */ (this.curtain.querySelector(".spinner"));
     this.loading = { progress: 0, message: "" };
     engine.on("status", () => this.show());

@@ -1,7 +1,7 @@
 // @ts-check
 /** The timeline: a range input over the marks of flags, laps and events; dragging shows each frame. */
 
-import { part, setText } from "./elements.js";
+import { byId, setText } from "./elements.js";
 import { clockTime, spokenTime, words } from "./format.js";
 import { magnification } from "./track.js";
 
@@ -34,11 +34,11 @@ export class Timeline {
     this.track = track;
     /** @type {Recording | null} */
     this.recording = null;
-    this.input = /** @type {HTMLInputElement} */ (part("scrubber"));
-    this.canvas = /** @type {HTMLCanvasElement} */ (part("marks"));
-    this.preview = part("preview");
-    this.previewCanvas = /** @type {HTMLCanvasElement} */ (part("preview-canvas"));
-    this.previewText = part("preview-text");
+    this.input = /** @type {HTMLInputElement} */ (byId("scrubber"));
+    this.canvas = /** @type {HTMLCanvasElement} */ (byId("marks"));
+    this.preview = byId("preview");
+    this.previewCanvas = /** @type {HTMLCanvasElement} */ (byId("preview-canvas"));
+    this.previewText = byId("preview-text");
     this.dragging = false;
     this.density = 1;
     this.magnification = 1;
