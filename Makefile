@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint lint-pages bench clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run ## install what running needs, then serve on http://127.0.0.1:8000 (PORT=…)
@@ -14,11 +14,23 @@ run: $(VENV)/.run ## install what running needs, then serve on http://127.0.0.1:
 test: $(VENV)/.dev ## install what tests need, then run all of them
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-lint: $(VENV)/.dev ## style and types
+lint: $(VENV)/.dev lint-pages ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy replayproject sessions_app streaming
 	$(BIN)/lint-imports
+
+lint-pages: ## types and format of the pages' JavaScript and CSS, where npm is installed
+	@if command -v npm >/dev/null; then \
+	  $(MAKE) --no-print-directory node_modules/.installed && npm run types && npm run format:check; \
+	else \
+	  echo "npm is not installed: JavaScript and CSS are not checked (Debian packages: nodejs npm)"; \
+	fi
+
+node_modules/.installed: package.json
+	@echo "installing what checking the pages needs"
+	@npm install --no-audit --no-fund --silent
+	@touch $@
 
 bench: $(VENV)/.dev ## measure; results as a table and as JSON (ARGS="codec viewers" for some)
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -41,4 +53,4 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt requirements-import.txt
 	@touch $@
 
 clean: ## remove the virtual environment and the caches, not the data
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis node_modules

@@ -249,3 +249,12 @@ def chromium() -> str:
         if found := shutil.which(name):
             return found
     pytest.skip("no Chromium on PATH (Debian package: chromium)")
+
+
+@pytest.fixture(scope="session")
+def firefox() -> str:
+    """Path of the system's Firefox."""
+    for name in ("firefox-esr", "firefox"):
+        if found := shutil.which(name):
+            return found
+    pytest.skip("no Firefox on PATH (Debian package: firefox-esr)")

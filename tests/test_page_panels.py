@@ -57,7 +57,7 @@ def test_the_tyres_so_far_open_by_keyboard(race: PlayerPage) -> None:
     race.until_page("document.activeElement.getAttribute('aria-expanded') === 'false'")
 
 
-def test_a_history_that_was_opened_early_is_told_when_it_is_known(
+def test_a_tyre_history_opened_before_its_data_is_filled_when_they_come(
     open_page: OpenPage, server: RunningServer
 ) -> None:
     player = open_page("about:blank")
@@ -67,7 +67,7 @@ def test_a_history_that_was_opened_early_is_told_when_it_is_known(
     player.until_page("document.querySelector('.tyre-button')?.textContent.includes('history')")
     player.page.get_by_role("button", name="history").first.click()
     history = player.page.get_by_role("dialog", name="Tyres of")
-    expect(history).to_contain_text("Nothing is known of them yet.")
+    expect(history).to_contain_text("No tyre data yet.")
     assert held, "laps and stints are under way"
     held[0].continue_()
     expect(history.get_by_role("listitem")).to_have_count(1)
@@ -151,7 +151,7 @@ def test_race_control_follows_the_playhead_both_ways(race: PlayerPage) -> None:
     race.until("r.frame === 1800")
 
 
-def test_race_control_is_spoken_while_playing(race: PlayerPage) -> None:
+def test_race_control_is_announced_while_playing(race: PlayerPage) -> None:
     race.page.keyboard.press("4")
     race.until("r.frame === 1200")
     race.page.keyboard.press("j")
@@ -172,6 +172,16 @@ def test_two_laps_are_compared(race: PlayerPage) -> None:
     assert times[4].split("\t")[:3] == ["Lap", "20.000", "20.000"]
     corners = race.page.get_by_role("table", name="Lowest speed in the corners").get_by_role("row")
     assert corners.all_inner_texts()[1].split("\t")[:3] == ["Turn 1", "250", "250"]
+
+
+def test_a_click_on_a_comparison_goes_to_that_place_of_the_first_lap(race: PlayerPage) -> None:
+    race.page.get_by_role("tab", name="Compare laps").click()
+    race.page.get_by_label("Lap of driver A").select_option("2")
+    race.until_page(
+        "document.querySelector('#comparison .legend')?.innerText.includes('C00 lap 2')"
+    )
+    race.page.locator("#comparison .u-over").first.click()
+    race.until("Math.abs(r.frame - 750) < 50")
 
 
 def test_strategy(race: PlayerPage) -> None:
@@ -195,7 +205,7 @@ def test_tabs_work_with_the_arrow_keys_and_are_remembered(race: PlayerPage) -> N
 def test_units_and_theme_are_remembered(race: PlayerPage) -> None:
     race.page.get_by_role("button", name="Settings").click()
     race.page.get_by_label("Units").select_option("imperial")
-    race.page.get_by_role("button", name="Change").click()
+    race.page.get_by_role("button", name="Switch light/dark").click()
     race.page.keyboard.press("Escape")
     race.until_page("document.querySelector('#weather').innerText.includes('71 °F')")
     theme = race.page.evaluate("document.documentElement.dataset.theme")
@@ -206,7 +216,7 @@ def test_units_and_theme_are_remembered(race: PlayerPage) -> None:
 
 
 def test_zoom_and_follow(race: PlayerPage) -> None:
-    follow = race.page.get_by_role("button", name="Follow the chosen")
+    follow = race.page.get_by_role("button", name="Follow selection")
     follow.click()
     expect(follow).to_have_attribute("aria-pressed", "true")
     assert race.state()["selected"] == ["C00"]

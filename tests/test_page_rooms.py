@@ -24,14 +24,14 @@ def race(open_page: OpenPage, server: RunningServer) -> PlayerPage:
 def make_room(player: PlayerPage) -> str:
     """The link to a new room; its dialog stays open."""
     player.page.get_by_role("button", name="Watch together").click()
-    player.page.get_by_role("button", name="Make a room").click()
+    player.page.get_by_role("button", name="Create a room").click()
     player.until("r.room !== null")
-    return player.page.get_by_label("Link to the room").input_value()
+    return player.page.get_by_label("Room link").input_value()
 
 
-def call_oneself(player: PlayerPage, name: str) -> None:
+def set_name(player: PlayerPage, name: str) -> None:
     player.page.get_by_label("Your name").fill(name)
-    player.page.get_by_role("button", name="Use it").click()
+    player.page.get_by_role("button", name="Save").click()
 
 
 def until_people(player: PlayerPage, *lines: str) -> None:
@@ -46,9 +46,9 @@ def test_two_pages_in_a_room_share_one_playhead(
     open_page: OpenPage, server: RunningServer, race: PlayerPage
 ) -> None:
     race.page.get_by_role("button", name="Watch together").click()
-    race.page.get_by_role("button", name="Make a room").click()
+    race.page.get_by_role("button", name="Create a room").click()
     room = race.until("r.room !== null")["room"]
-    link = race.page.get_by_label("Link to the room").input_value()
+    link = race.page.get_by_label("Room link").input_value()
     assert link.endswith(f"?room={room}")
     race.page.keyboard.press("Escape")
     guest = open_page(link)
@@ -62,10 +62,12 @@ def test_two_pages_in_a_room_share_one_playhead(
     race.until("r.status === 'paused'")
 
 
-def test_everybody_sees_who_is_there_and_who_leads(open_page: OpenPage, race: PlayerPage) -> None:
+def test_everybody_sees_who_is_in_the_room_and_in_control(
+    open_page: OpenPage, race: PlayerPage
+) -> None:
     link = make_room(race)
     until_people(race, "viewer 1 (you)")
-    call_oneself(race, "Ann")
+    set_name(race, "Ann")
     until_people(race, "Ann (you)")
     guest = open_page(link)
     guest.until("r.room !== null && r.status === 'paused'")
@@ -74,25 +76,25 @@ def test_everybody_sees_who_is_there_and_who_leads(open_page: OpenPage, race: Pl
 
     guest.page.keyboard.press("2")
     race.until("r.frame === 600")
-    until_people(race, "Ann (you)", "viewer 2 (leads)")
+    until_people(race, "Ann (you)", "viewer 2 (in control)")
     race.until_page(
-        "document.querySelector('#announcer').textContent === 'viewer 2 moved the playhead.'"
+        "document.querySelector('#announcer').textContent === 'viewer 2 jumped to another time.'"
     )
-    until_people(guest, "Ann", "viewer 2 (you, leads)")
+    until_people(guest, "Ann", "viewer 2 (you, in control)")
     together = race.page.get_by_role("dialog", name="Watch together")
-    expect(together).to_contain_text("Last: viewer 2 moved the playhead.")
+    expect(together).to_contain_text("Last action: viewer 2 jumped to another time.")
 
     race.page.keyboard.press("Escape")
     race.page.keyboard.press("k")
     guest.until("r.status === 'playing'")
-    until_people(guest, "Ann (leads)", "viewer 2 (you)")
+    until_people(guest, "Ann (in control)", "viewer 2 (you)")
     guest.page.close()
-    until_people(race, "Ann (you, leads)")
+    until_people(race, "Ann (you, in control)")
 
 
 def test_a_name_is_remembered(race: PlayerPage) -> None:
     make_room(race)
-    call_oneself(race, "Ann")
+    set_name(race, "Ann")
     until_people(race, "Ann (you)")
     race.page.reload()
     race.ready()

@@ -4,7 +4,8 @@ import { test } from "node:test";
 import { Engine } from "../../streaming/static/streaming/engine/engine.js";
 
 const SCHEMA = {
-  fields: [{ name: "x", unit: "dm", scale: 1, kind: "cubic", scope: "entity" }], entities: ["A"],
+  fields: [{ name: "x", unit: "dm", scale: 1, kind: "cubic", scope: "entity" }],
+  entities: ["A"],
 };
 
 function started({ generation = 0, frames = 1000, state = "ready" } = {}) {
@@ -12,7 +13,9 @@ function started({ generation = 0, frames = 1000, state = "ready" } = {}) {
   const orders = [];
   const clock = { now: 0 };
   const engine = new Engine({
-    socketUrl: "ws://test/", segmentsPath: (version) => `/${version}/`, now: () => clock.now,
+    socketUrl: "ws://test/",
+    segmentsPath: (version) => `/${version}/`,
+    now: () => clock.now,
     link: (listener) => {
       receive = listener;
       return (order) => orders.push(order);
@@ -21,14 +24,23 @@ function started({ generation = 0, frames = 1000, state = "ready" } = {}) {
   const control = (message) => receive({ type: "control", message });
   const welcome = () =>
     control({
-      type: "welcome", generation, segment_frames: 25, schema: SCHEMA,
+      type: "welcome",
+      generation,
+      segment_frames: 25,
+      schema: SCHEMA,
       session: { version: "v1", frame_rate: 25, frame_count: frames, state },
     });
   const segment = (index, { seq = index + 1, gen = 0, stride = 1 } = {}) =>
     receive({
-      type: "segment", seq, generation: gen, bytes: 100, decoding: 0.1,
+      type: "segment",
+      seq,
+      generation: gen,
+      bytes: 100,
+      decoding: 0.1,
       segment: {
-        first: index * 25 * stride, stride, count: 25,
+        first: index * 25 * stride,
+        stride,
+        count: 25,
         data: Int32Array.from({ length: 25 }, (_, i) => index * 25 + i),
       },
     });
@@ -77,8 +89,13 @@ test("a seek raises the generation and shows the place at once", () => {
   assert.equal(engine.frame, 700);
   assert.equal(engine.generation, 2);
   assert.deepEqual(
-    sent().filter((m) => m.action === "seek").map(({ frame, generation }) => [frame, generation]),
-    [[500, 1], [700, 2]],
+    sent()
+      .filter((m) => m.action === "seek")
+      .map(({ frame, generation }) => [frame, generation]),
+    [
+      [500, 1],
+      [700, 2],
+    ],
   );
   assert.ok(orders.some((o) => o.type === "generation" && o.generation === 2));
 });
@@ -87,7 +104,7 @@ test("an answer to an earlier command changes nothing", () => {
   const { engine, welcome, control } = started();
   welcome();
   engine.play();
-  const playId = engine.commands;
+  const playId = engine.conversation.commands;
   engine.pause();
   control({ type: "state", status: "playing", frame: 0, speed: 1, generation: 0, id: playId });
   assert.equal(engine.playing, false);
@@ -98,8 +115,13 @@ test("what others in the room do is done here", () => {
   welcome();
   engine.join("r");
   control({
-    type: "state", status: "paused", frame: 0, speed: 1, generation: 0, room: "r",
-    id: engine.commands,
+    type: "state",
+    status: "paused",
+    frame: 0,
+    speed: 1,
+    generation: 0,
+    room: "r",
+    id: engine.conversation.commands,
   });
   control({ type: "state", status: "playing", frame: 800, speed: 2, generation: 7, room: "r" });
   assert.equal(engine.generation, 7);
@@ -111,7 +133,10 @@ test("what others in the room do is done here", () => {
 test("credit is given for what came, not while the page is hidden", () => {
   const { engine, welcome, segment, sent } = started();
   welcome();
-  const acks = () => sent().filter((m) => m.action === "ack").map((m) => m.seq);
+  const acks = () =>
+    sent()
+      .filter((m) => m.action === "ack")
+      .map((m) => m.seq);
   segment(0);
   assert.deepEqual(acks(), [1]);
   engine.setVisible(false);
@@ -135,8 +160,13 @@ test("after a lost connection it goes on from where it is", () => {
   const at = engine.frame;
   const before = sent().length;
   welcome();
-  const after = sent().slice(before).filter((m) => m.action !== "ack");
-  assert.deepEqual(after.map((m) => m.action), ["seek", "speed", "play"]);
+  const after = sent()
+    .slice(before)
+    .filter((m) => m.action !== "ack");
+  assert.deepEqual(
+    after.map((m) => m.action),
+    ["seek", "speed", "play"],
+  );
   assert.equal(after[0].frame, Math.round(at));
   assert.equal(after[1].speed, 0.5);
   tick(16);
@@ -149,7 +179,12 @@ test("in a room it says where it is before it joins again, so that it moves nobo
   engine.join("r");
   const before = sent().length;
   welcome();
-  assert.deepEqual(sent().slice(before).map((m) => m.action), ["seek", "speed", "join"]);
+  assert.deepEqual(
+    sent()
+      .slice(before)
+      .map((m) => m.action),
+    ["seek", "speed", "join"],
+  );
   assert.equal(engine.room, "r");
 });
 
@@ -187,7 +222,12 @@ test("a step from the end stands still", () => {
   engine.seek(23);
   tick(16);
   assert.equal(engine.status, "paused");
-  assert.deepEqual(sent().slice(-2).map((m) => m.action), ["pause", "seek"]);
+  assert.deepEqual(
+    sent()
+      .slice(-2)
+      .map((m) => m.action),
+    ["pause", "seek"],
+  );
 });
 
 test("backwards it ends at the start", () => {
@@ -207,7 +247,7 @@ test("a section repeats", () => {
   welcome();
   segment(0);
   segment(1);
-  engine.loop = [5, 20];
+  engine.setLoop([5, 20]);
   engine.seek(15);
   engine.play();
   let most = 0;
@@ -241,7 +281,12 @@ test("dragging shows places and tells the server only the last", () => {
 
 test("an import shows its progress and then opens", () => {
   const { engine, control, orders, welcome, segment, tick } = started();
-  control({ type: "welcome", generation: 0, schema: null, session: { version: "", frame_count: 0 } });
+  control({
+    type: "welcome",
+    generation: 0,
+    schema: null,
+    session: { version: "", frame_count: 0 },
+  });
   control({ type: "loading_progress", progress: 40, message: "reading" });
   assert.equal(engine.status, "importing");
   control({ type: "loading_complete", frames: 1000 });
@@ -267,15 +312,24 @@ function live() {
   it.state = (fields) => {
     generation = Math.max(generation, it.engine.generation, fields.generation ?? 0);
     it.control({
-      type: "state", status: "paused", frame: 0, speed: 1, live: true, frame_count: 250,
-      ...fields, generation,
+      type: "state",
+      status: "paused",
+      frame: 0,
+      speed: 1,
+      live: true,
+      frame_count: 250,
+      ...fields,
+      generation,
     });
   };
   /** The server's answer to "live". */
   it.goneLive = (frame, frames = 250) =>
     it.state({
-      status: "live", frame, frame_count: frames, generation: generation + 1,
-      id: it.engine.commands,
+      status: "live",
+      frame,
+      frame_count: frames,
+      generation: generation + 1,
+      id: it.engine.conversation.commands,
     });
   it.welcome();
   return it;
@@ -298,7 +352,7 @@ test("it grows for whoever is elsewhere, and does not end there", () => {
   const { engine, state, segment, tick } = live();
   for (let i = 0; i < 10; i++) segment(i);
   engine.seek(225);
-  state({ frame: 225, id: engine.commands });
+  state({ frame: 225, id: engine.conversation.commands });
   assert.equal(engine.frameCount, 250);
   state({ frame: 225, frame_count: 300 });
   assert.equal(engine.frameCount, 300);
@@ -314,7 +368,10 @@ test("it grows for whoever is elsewhere, and does not end there", () => {
 test("the short segment at the edge stands for no frame that came later", () => {
   const { engine, state, segment, receive, tick } = live();
   receive({
-    type: "fetched", stride: 1, index: 0, pin: true,
+    type: "fetched",
+    stride: 1,
+    index: 0,
+    pin: true,
     segment: { first: 0, stride: 1, count: 10, data: new Int32Array(10) },
   });
   engine.play();
@@ -323,7 +380,7 @@ test("the short segment at the edge stands for no frame that came later", () => 
   assert.equal(engine.status, "buffering");
   segment(0);
   segment(1);
-  state({ status: "playing", frame: 10, id: engine.commands });
+  state({ status: "playing", frame: 10, id: engine.conversation.commands });
   for (let i = 0; i < 60; i++) tick(16);
   assert.ok(engine.frame > 20);
 });
@@ -336,7 +393,7 @@ test("playing or seeking to the edge means to follow it", () => {
   assert.equal(sent().at(-1).action, "live");
   goneLive(199);
   engine.seek(20);
-  state({ status: "playing", frame: 20, id: engine.commands });
+  state({ status: "playing", frame: 20, id: engine.conversation.commands });
   assert.equal(engine.live, false);
   engine.seek(240);
   assert.equal(sent().at(-1).action, "live");
@@ -346,7 +403,7 @@ test("whoever catches up with the edge goes on at its pace", () => {
   const { engine, sent, state } = live();
   engine.setSpeed(4);
   engine.play();
-  state({ status: "playing", frame: 10, speed: 4, id: engine.commands });
+  state({ status: "playing", frame: 10, speed: 4, id: engine.conversation.commands });
   assert.equal(sent().at(-1).action, "play");
   state({ status: "live", frame: 180, speed: 4 });
   assert.equal(sent().at(-1).action, "live");
@@ -371,7 +428,12 @@ test("after a lost connection it is live again", () => {
   receive({ type: "lost", code: 1006, message: "gone", delay: 100 });
   const before = sent().length;
   welcome();
-  assert.deepEqual(sent().slice(before).map((m) => m.action), ["live"]);
+  assert.deepEqual(
+    sent()
+      .slice(before)
+      .map((m) => m.action),
+    ["live"],
+  );
 });
 
 test("a live session without a frame opens with its first", () => {
@@ -381,7 +443,13 @@ test("a live session without a frame opens with its first", () => {
   engine.receive({
     type: "control",
     message: {
-      type: "state", status: "paused", frame: 0, speed: 1, generation: 0, live: true, frame_count: 25,
+      type: "state",
+      status: "paused",
+      frame: 0,
+      speed: 1,
+      generation: 0,
+      live: true,
+      frame_count: 25,
     },
   });
   assert.equal(engine.frameCount, 25);

@@ -5,7 +5,12 @@ import { Credit, SegmentBuffer } from "../../streaming/static/streaming/engine/b
 import { PlaybackClock } from "../../streaming/static/streaming/engine/clock.js";
 import { Sampler, angle, catmullRom } from "../../streaming/static/streaming/engine/interpolate.js";
 import { Layout } from "../../streaming/static/streaming/engine/layout.js";
-import { overviewStride, prefetchPlan, scrubStride, spans } from "../../streaming/static/streaming/engine/prefetch.js";
+import {
+  overviewStride,
+  prefetchPlan,
+  scrubStride,
+  spans,
+} from "../../streaming/static/streaming/engine/prefetch.js";
 import { MISSING } from "../../streaming/static/streaming/engine/segment.js";
 
 const FIELDS = [
@@ -18,7 +23,12 @@ const FIELDS = [
 const LAYOUT = new Layout(FIELDS, ["A", "B"], 25);
 
 /** A segment whose samples are `value(field, entity, frame)`. */
-function segment(index, stride = 1, frames = 1000, value = (f, e, frame) => (f === 0 ? frame * 10 + e : frame)) {
+function segment(
+  index,
+  stride = 1,
+  frames = 1000,
+  value = (f, e, frame) => (f === 0 ? frame * 10 + e : frame),
+) {
   const first = index * 25 * stride;
   const count = Math.min(25, Math.ceil((frames - first) / stride));
   const data = new Int32Array(LAYOUT.totalColumns * count);
@@ -208,6 +218,9 @@ test("the overview is small whatever the length", () => {
 
 test("what lies behind the playhead and is missing is fetched, nearest first", () => {
   const buffer = filled([3]);
-  assert.deepEqual(prefetchPlan(buffer, 110, 100).map((entry) => entry.index), [4, 2, 1, 0]);
+  assert.deepEqual(
+    prefetchPlan(buffer, 110, 100).map((entry) => entry.index),
+    [4, 2, 1, 0],
+  );
   assert.deepEqual(spans(buffer, 980, 5000, 1), [39]);
 });

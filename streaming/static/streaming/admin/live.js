@@ -1,3 +1,4 @@
+// @ts-check
 // Keeps the admin's live pages up to date, in place: once a second it fetches the same address with
 // ?fragment=1 and changes what differs. Selection, sort, scroll position, open details and focus
 // stay. Without this script the pages work and are as old as their last load.
@@ -5,18 +6,24 @@
 const EVERY_MS = 1000;
 const GIVE_UP_MS = 5000;
 
-const state = document.querySelector("[data-live-state]");
+const state = /** @type {HTMLElement | null} */ (document.querySelector("[data-live-state]"));
 const form = document.getElementById("changelist-form");
 
-/** Tell whether the figures are live; `role="status"` speaks only when the words change. */
-function tell(text, live) {
+/**
+ * Show whether the figures are live; `role="status"` is read aloud only when the words change.
+ * @param {string} text @param {boolean} live
+ */
+function showState(text, live) {
   if (!state) return;
   state.classList.toggle("live-off", !live);
   if (state.dataset.text !== text) state.textContent = text;
   state.dataset.text = text;
 }
 
-/** Make `row` look like `fresh` without touching its checkbox. */
+/**
+ * Make `row` look like `fresh` without touching its checkbox.
+ * @param {HTMLTableRowElement} row @param {HTMLTableRowElement} fresh
+ */
 function updateRow(row, fresh) {
   const cells = [...row.cells];
   const freshCells = [...fresh.cells];
@@ -32,7 +39,10 @@ function updateRow(row, fresh) {
   });
 }
 
-/** Bring the rows of the table to those of `fresh`, in their order. */
+/**
+ * Bring the rows of the table to those of `fresh`, in their order.
+ * @param {HTMLTableSectionElement} body @param {HTMLTableSectionElement} fresh
+ */
 function updateRows(body, fresh) {
   const known = new Map([...body.rows].map((row) => [row.dataset.id, row]));
   const focused = document.activeElement;
@@ -46,22 +56,26 @@ function updateRows(body, fresh) {
     else body.insertBefore(here, next);
   }
   for (const gone of known.values()) gone.remove();
-  if (focused && focused !== document.activeElement && document.contains(focused)) {
+  const moved = focused !== document.activeElement && document.contains(focused);
+  if (focused instanceof HTMLElement && moved) {
     focused.focus({ preventScroll: true });
   }
 }
 
-/** Replace a part of the page, unless somebody is in it with the keyboard. */
+/**
+ * Replace a part of the page, unless it has the keyboard's focus.
+ * @param {Element} part @param {Element} fresh
+ */
 function updatePart(part, fresh) {
   if (part.innerHTML === fresh.innerHTML) return;
   const focused = document.activeElement;
   if (focused && focused !== document.body && part.contains(focused)) return;
   const closed = new Set();
   const opened = new Set();
-  for (const details of part.querySelectorAll("details[id]")) {
+  for (const details of disclosures(part)) {
     (details.open ? opened : closed).add(details.id);
   }
-  for (const details of fresh.querySelectorAll("details[id]")) {
+  for (const details of disclosures(fresh)) {
     if (opened.has(details.id)) details.open = true;
     if (closed.has(details.id)) details.open = false;
   }
@@ -72,18 +86,30 @@ function updatePart(part, fresh) {
   });
 }
 
+/** @param {Element} part @returns {NodeListOf<HTMLDetailsElement>} those that can be told apart */
+function disclosures(part) {
+  return part.querySelectorAll("details[id]");
+}
+
+/** @param {string} html */
 function update(html) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
-  const body = document.querySelector("[data-live-rows]");
-  const freshBody = fresh.querySelector("[data-live-rows]");
+  const body = rowsOf(document);
+  const freshBody = rowsOf(fresh);
   if (body && freshBody) updateRows(body, freshBody);
   for (const part of document.querySelectorAll("[data-live-part]")) {
-    const other = fresh.querySelector(`[data-live-part="${part.dataset.livePart}"]`);
+    const name = part.getAttribute("data-live-part");
+    const other = fresh.querySelector(`[data-live-part="${name}"]`);
     if (other) updatePart(part, other);
   }
   countSelected();
   const problem = document.querySelector("[data-live-part] .errornote");
-  tell(problem ? "Not live: see the message below." : "Live: updated every second.", !problem);
+  showState(problem ? "Not live: see the message below." : "Live: updated every second.", !problem);
+}
+
+/** @param {Document} page @returns {HTMLTableSectionElement | null} */
+function rowsOf(page) {
+  return page.querySelector("tbody[data-live-rows]");
 }
 
 async function refresh() {
@@ -103,7 +129,7 @@ async function run() {
   for (;;) {
     const began = performance.now();
     if (document.hidden) {
-      tell("Not live: this tab is hidden.", false);
+      showState("Not live: this tab is hidden.", false);
       await new Promise((seen) => {
         document.addEventListener("visibilitychange", seen, { once: true });
       });
@@ -114,15 +140,24 @@ async function run() {
       failures = 0;
     } catch (error) {
       failures += 1;
-      tell(`Not live: ${error.message}. Trying again.`, false);
+      showState(
+        `Not live: ${error instanceof Error ? error.message : error}. Trying again.`,
+        false,
+      );
     }
     const pause = EVERY_MS * Math.min(1 + failures, 5) - (performance.now() - began);
     await new Promise((over) => setTimeout(over, Math.max(pause, 100)));
   }
 }
 
+/** @returns {HTMLInputElement[]} */
 function boxes() {
-  return [...document.querySelectorAll("input.action-select")];
+  return [...document.querySelectorAll("input")].filter((input) => input.matches(".action-select"));
+}
+
+/** @returns {HTMLInputElement | null} the box that selects all others */
+function boxOfAll() {
+  return document.querySelector("input#action-toggle");
 }
 
 function countSelected() {
@@ -130,34 +165,43 @@ function countSelected() {
   if (!counter) return;
   const all = boxes();
   const selected = all.filter((box) => box.checked);
-  for (const box of all) box.closest("tr").classList.toggle("selected", box.checked);
+  for (const box of all) box.closest("tr")?.classList.toggle("selected", box.checked);
   const text = `${selected.length} of ${all.length} selected`;
   if (counter.textContent !== text) counter.textContent = text;
-  const toggle = document.getElementById("action-toggle");
-  toggle.checked = all.length > 0 && selected.length === all.length;
+  const toggle = boxOfAll();
+  if (toggle) toggle.checked = all.length > 0 && selected.length === all.length;
 }
 
 if (form) {
   form.addEventListener("change", (event) => {
-    if (event.target.id === "action-toggle") {
-      for (const box of boxes()) box.checked = event.target.checked;
+    const toggle = boxOfAll();
+    if (toggle && event.target === toggle) {
+      for (const box of boxes()) box.checked = toggle.checked;
     }
     countSelected();
   });
   countSelected();
 }
 
+/** @returns {HTMLDetailsElement[]} the filters whose lists are open */
+function openFilters() {
+  return [...document.querySelectorAll("details")].filter((filter) =>
+    filter.matches(".live-filter[open]"),
+  );
+}
+
 // A filter's list closes like any menu: with Escape, or by a click elsewhere.
 document.addEventListener("keydown", (event) => {
-  const open = event.key === "Escape" && document.querySelector(".live-filter[open]");
-  if (!open) return;
-  open.open = false;
-  open.querySelector("summary").focus();
+  if (event.key !== "Escape") return;
+  const [filter] = openFilters();
+  if (filter === undefined) return;
+  filter.open = false;
+  filter.querySelector("summary")?.focus();
 });
 document.addEventListener("click", (event) => {
-  for (const open of document.querySelectorAll(".live-filter[open]")) {
-    if (!open.contains(event.target)) open.open = false;
+  for (const filter of openFilters()) {
+    if (event.target instanceof Node && !filter.contains(event.target)) filter.open = false;
   }
 });
 
-if (state) run();
+if (state) void run();

@@ -91,7 +91,7 @@ export class SegmentBuffer {
       const stride = this.strides[i];
       if (stride > coarsest) break;
       const segment = this.tables[i].get(Math.floor(frame / (this.segmentFrames * stride)));
-      // The last segment of a live session is short for a while: it says nothing of what comes.
+      // The last segment of a live session is short at first and does not cover later frames.
       if (segment !== undefined && frame < segment.first + segment.count * stride) return segment;
     }
     return undefined;
@@ -114,7 +114,7 @@ export class SegmentBuffer {
       if (segment === undefined) return reached;
       if (direction > 0) {
         at = segment.first + segment.count * segment.stride;
-        // The last sample of a short final segment stands for the frames after it.
+        // The last sample of a short final segment also holds for the frames after it.
         reached = Math.min(at, end);
         if (at > end) return end;
       } else {
@@ -178,7 +178,7 @@ export class Credit {
     return upTo;
   }
 
-  /** After a seek everything received before is out of the way. */
+  /** After a seek everything received before may be acknowledged. */
   release() {
     for (const entry of this.waiting) entry.frame = NaN;
   }

@@ -6,9 +6,9 @@
 
 /** Largest part by which the clock runs faster or slower to come level with the server. */
 const SLEW = 0.08;
-/** Seconds of error beyond which steering would take too long to be right, at 1x. */
+/** Seconds of error, at 1x, beyond which the clock jumps instead of being steered. */
 const JUMP_SECONDS = 1.5;
-/** Milliseconds in which an error is to be made good. */
+/** Milliseconds in which an error is corrected. */
 const SETTLE = 1000;
 
 export class PlaybackClock {
@@ -23,7 +23,7 @@ export class PlaybackClock {
     this.anchorFrame = 0;
     this.anchorTime = 0;
     this.last = 0;
-    /** milliseconds that the playhead has been standing for want of data */
+    /** milliseconds for which the playhead has been waiting for data */
     this.stalled = 0;
   }
 
@@ -87,7 +87,7 @@ export class PlaybackClock {
     let next = this.position + step;
     const jump = JUMP_SECONDS * this.frameRate * Math.max(1, Math.abs(this.speed));
     if (Math.abs(error) > jump) {
-      // Only onto ground that is there: else stand until it is.
+      // The limit below keeps it from jumping to frames that are not held.
       next = this.target(now);
     } else {
       const most = SLEW * Math.abs(step);

@@ -5,58 +5,87 @@
  */
 
 import { Layout } from "./layout.js";
-import { Kind, SUBPROTOCOL, backoff, closeMeaning, readData } from "./protocol.js";
-import { decodeSegment, inflate } from "./segment.js";
+import { SUBPROTOCOL, backoff, closeMeaning, readControl, readData } from "./protocol.js";
+import { CorruptSegment, decodeSegment, inflate } from "./segment.js";
+
+/** @typedef {import("./protocol.js").ClientMessage} ClientMessage */
+/** @typedef {import("./protocol.js").HelloOptions} HelloOptions */
+/** @typedef {import("./protocol.js").ServerMessage} ServerMessage */
+/** @typedef {import("./segment.js").Segment} Segment */
+
+/** @typedef {"overview"|"around"|"scrub"} Purpose why a segment is fetched */
+/** @typedef {{stride: number, index: number, pin: boolean, purpose: Purpose}} WantedSegment */
 
 /**
- * @typedef {object} Orders what the page asks of the connection
- * @property {"open"|"send"|"generation"|"fetch"|"cancel"|"buffer"|"sleep"|"wake"|"await_welcome"|"close"} type
+ * What the page asks of the connection.
+ * @typedef {{type: "open", url: string, hello: HelloOptions}
+ *   | {type: "send", message: ClientMessage}
+ *   | {type: "generation", generation: number}
+ *   | {type: "fetch", path: string, segments: WantedSegment[]}
+ *   | {type: "cancel", purpose: Purpose}
+ *   | {type: "buffer", seconds: number}
+ *   | {type: "sleep"}
+ *   | {type: "wake"}
+ *   | {type: "await_welcome"}} Order
  */
 
-/** At most so many HTTP requests for segments at once. */
+/**
+ * What the connection tells the page. "lost": it will be opened again; "refused": it will not.
+ * @typedef {{type: "control", message: ServerMessage}
+ *   | {type: "segment", segment: Segment, seq: number, generation: number, bytes: number,
+ *      decoding: number}
+ *   | {type: "discarded", seq: number, generation: number}
+ *   | {type: "fetched", stride: number, index: number, segment: Segment, pin: boolean}
+ *   | {type: "not_fetched", stride: number, index: number}
+ *   | {type: "round_trip", milliseconds: number}
+ *   | {type: "lost", message: string}
+ *   | {type: "refused", message: string}
+ *   | {type: "problem", message: string}} Report
+ */
+
+/** Most HTTP requests for segments at a time. */
 const PARALLEL_FETCHES = 4;
 /** Milliseconds between two measurements of the round trip. */
 const PING_INTERVAL = 5000;
-/** Milliseconds after the end of an import in which the server says what it has become. */
+/** Milliseconds after the end of an import within which the server sends a second welcome. */
 const WELCOME_WITHIN = 3000;
 
 export class Connection {
-  /**
-   * @param {(message: object, transfer?: Transferable[]) => void} post to the page
-   */
+  /** @param {(report: Report, transfer?: Transferable[]) => void} post to the page */
   constructor(post) {
     this.post = post;
     /** @type {WebSocket | null} */
     this.socket = null;
     this.url = "";
     this.segmentsPath = "";
-    /** @type {Record<string, unknown>} */
-    this.hello = {};
+    /** @type {HelloOptions | null} */
+    this.hello = null;
     /** @type {string | undefined} */
     this.resume = undefined;
     /** @type {Layout | null} */
     this.layout = null;
     this.generation = 0;
     this.attempt = 0;
-    /** milliseconds that the server asked us to stay away */
+    /** milliseconds to wait before connecting again, as the server asked */
     this.retryAfter = 0;
     /** seconds held and the last round trip (ms), as last heard */
     this.buffer = /** @type {number | null} */ (null);
     this.roundTrip = /** @type {number | null} */ (null);
     this.asleep = false;
-    this.closed = false;
+    /** the server has refused us for good */
+    this.refused = false;
     this.retryTimer = 0;
     this.pingTimer = 0;
     /** segments are inflated one after another, so that they arrive in their order */
     this.chain = Promise.resolve();
-    /** @type {{stride: number, index: number, pin: boolean, purpose: string}[]} */
+    /** @type {WantedSegment[]} */
     this.wanted = [];
     this.fetching = 0;
-    /** @type {Map<string, AbortController>} */
+    /** @type {Map<Purpose, AbortController>} */
     this.aborts = new Map();
   }
 
-  /** @param {any} order */
+  /** @param {Order} order */
   handle(order) {
     switch (order.type) {
       case "open":
@@ -72,7 +101,7 @@ export class Connection {
         break;
       case "fetch":
         this.segmentsPath = order.path;
-        // What the viewer is looking for right now comes before what may be useful later.
+        // What the viewer is looking for now comes before what may be useful later.
         if (order.segments[0].purpose === "overview") this.wanted.push(...order.segments);
         else this.wanted.unshift(...order.segments);
         this.fetchNext();
@@ -88,40 +117,36 @@ export class Connection {
         break;
       case "wake":
         this.asleep = false;
-        if (this.socket === null && !this.closed) this.connect();
+        if (this.socket === null && !this.refused) this.connect();
         break;
       case "await_welcome":
         setTimeout(() => this.welcomeOrReconnect(), WELCOME_WITHIN);
-        break;
-      case "close":
-        this.closed = true;
-        clearTimeout(this.retryTimer);
-        this.send({ action: "bye" });
-        this.socket?.close(1000);
         break;
     }
   }
 
   connect() {
     clearTimeout(this.retryTimer);
-    if (this.socket !== null) return;
-    this.post({ type: "connecting", attempt: this.attempt });
+    const options = this.hello;
+    if (this.socket !== null || options === null) return;
     const socket = new WebSocket(this.url, [SUBPROTOCOL]);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
     socket.onopen = () => {
-      const hello = { action: "hello", ...this.hello };
-      this.send(this.resume === undefined ? hello : { ...hello, resume: this.resume });
+      const resume = this.resume === undefined ? {} : { resume: this.resume };
+      this.send({ action: "hello", ...options, ...resume });
     };
     socket.onmessage = (event) => {
       if (this.socket !== socket) return;
-      if (typeof event.data === "string") this.control(JSON.parse(event.data));
-      else this.data(event.data);
+      /** @type {string | ArrayBuffer} */
+      const data = event.data;
+      if (typeof data === "string") this.control(data);
+      else this.data(data);
     };
     socket.onclose = (event) => this.lost(socket, event.code, event.reason);
   }
 
-  /** The recording is ready: the server welcomes us to it, or else we come back and ask. */
+  /** An import has ended: connect again if the server has not sent the second welcome. */
   welcomeOrReconnect() {
     const socket = this.socket;
     if (this.layout !== null || socket === null) return;
@@ -129,45 +154,54 @@ export class Connection {
     this.lost(socket, 1012, "");
   }
 
-  /** @param {object} message */
+  /** @param {ClientMessage} message */
   send(message) {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
 
-  /** @param {any} message */
-  control(message) {
-    if (message.type === "welcome") {
-      this.attempt = 0;
-      this.resume = message.resume;
-      this.generation = message.generation ?? 0;
-      if (message.schema?.fields) {
-        this.layout = new Layout(
-          message.schema.fields, message.schema.entities, message.segment_frames,
-        );
-      }
-      clearInterval(this.pingTimer);
-      this.pingTimer = setInterval(() => this.ping(), PING_INTERVAL);
-      this.ping();
+  /** @param {string} text */
+  control(text) {
+    const message = readControl(text);
+    if (message === null) return;
+    switch (message.type) {
+      case "welcome":
+        this.welcomed(message);
+        break;
+      case "pong":
+        this.roundTrip = performance.now() - message.t;
+        this.post({ type: "round_trip", milliseconds: this.roundTrip });
+        return;
+      case "bye":
+        this.resume = message.resume ?? this.resume;
+        this.retryAfter = 1000 * (message.retry_after ?? 0);
+        return;
+      case "state":
+        this.generation = Math.max(this.generation, message.generation);
+        break;
     }
-    if (message.type === "pong") {
-      this.roundTrip = performance.now() - message.t;
-      this.post({ type: "round_trip", milliseconds: this.roundTrip });
-      return;
-    }
-    if (message.type === "bye") {
-      this.resume = message.resume ?? this.resume;
-      this.retryAfter = 1000 * (message.retry_after ?? 0);
-    }
-    if (message.type === "state" && typeof message.generation === "number") {
-      this.generation = Math.max(this.generation, message.generation);
-    }
-    this.post({ type: "control", message, at: performance.timeOrigin + performance.now() });
+    this.post({ type: "control", message });
   }
 
-  /** What it tells of us is for the operator's statistics. */
+  /** @param {import("./protocol.js").Welcome} message */
+  welcomed(message) {
+    this.attempt = 0;
+    this.resume = message.resume;
+    this.generation = message.generation;
+    if (message.schema !== null) {
+      const { fields, entities } = message.schema;
+      this.layout = new Layout(fields, entities, message.segment_frames);
+    }
+    clearInterval(this.pingTimer);
+    this.pingTimer = setInterval(() => this.ping(), PING_INTERVAL);
+    this.ping();
+  }
+
+  /** Measure the round trip; what it says of this page is for the operator's statistics. */
   ping() {
     this.send({
-      action: "ping", t: performance.now(), hidden: this.asleep,
+      action: "ping",
+      t: performance.now(),
+      hidden: this.asleep,
       ...(this.buffer === null ? {} : { buffer: this.buffer }),
       ...(this.roundTrip === null ? {} : { round_trip: this.roundTrip }),
     });
@@ -176,8 +210,9 @@ export class Connection {
   /** @param {ArrayBuffer} buffer */
   data(buffer) {
     const message = readData(buffer);
-    const layout = this.layout;
-    if (message.generation < this.generation || message.kind !== Kind.SEGMENT || layout === null) {
+    const { layout } = this;
+    const { payload } = message;
+    if (message.generation < this.generation || payload === null || layout === null) {
       this.post({ type: "discarded", seq: message.seq, generation: message.generation });
       return;
     }
@@ -185,14 +220,18 @@ export class Connection {
     this.chain = this.chain.then(async () => {
       if (this.socket !== socket) return;
       try {
-        const payload = await inflate(message.payload);
+        const inflated = await inflate(payload);
         const start = performance.now();
-        const segment = decodeSegment(payload, layout);
+        const segment = decodeSegment(inflated, layout);
         const decoding = performance.now() - start;
         this.post(
           {
-            type: "segment", segment, seq: message.seq, generation: message.generation,
-            bytes: buffer.byteLength, decoding,
+            type: "segment",
+            segment,
+            seq: message.seq,
+            generation: message.generation,
+            bytes: buffer.byteLength,
+            decoding,
           },
           [segment.data.buffer],
         );
@@ -209,29 +248,26 @@ export class Connection {
     this.socket = null;
     clearInterval(this.pingTimer);
     const { retry, message } = closeMeaning(code);
-    if (this.closed) return;
+    if (this.refused) return;
     if (!retry) {
-      this.closed = true;
-      this.post({ type: "refused", code, message: reason || message });
+      this.refused = true;
+      this.post({ type: "refused", message: reason || message });
       return;
     }
-    if (this.asleep) {
-      this.post({ type: "lost", code, message, delay: null });
-      return;
-    }
+    this.post({ type: "lost", message });
+    if (this.asleep) return;
     const delay = Math.max(this.retryAfter, backoff(this.attempt, Math.random));
     this.retryAfter = 0;
     this.attempt += 1;
-    this.post({ type: "lost", code, message, delay });
     this.retryTimer = setTimeout(() => this.connect(), delay);
   }
 
-  /** Forget the segments that were wanted for `purpose`. @param {string} purpose */
+  /** Forget the segments that were wanted for `purpose`. @param {Purpose} purpose */
   cancel(purpose) {
     const dropped = this.wanted.filter((entry) => entry.purpose === purpose);
     this.wanted = this.wanted.filter((entry) => entry.purpose !== purpose);
     for (const { stride, index } of dropped) {
-      this.post({ type: "not_fetched", stride, index, status: -1 });
+      this.post({ type: "not_fetched", stride, index });
     }
     this.aborts.get(purpose)?.abort();
     this.aborts.delete(purpose);
@@ -244,7 +280,7 @@ export class Connection {
     }
   }
 
-  /** @param {{stride: number, index: number, pin: boolean, purpose: string}} entry */
+  /** @param {WantedSegment} entry */
   async fetch(entry) {
     const { stride, index, pin, purpose } = entry;
     let abort = this.aborts.get(purpose);
@@ -258,18 +294,16 @@ export class Connection {
         signal: abort.signal,
       });
       if (!response.ok || this.layout === null) {
-        this.post({ type: "not_fetched", stride, index, status: response.status });
+        this.post({ type: "not_fetched", stride, index });
         return;
       }
       const payload = await inflate(new Uint8Array(await response.arrayBuffer()));
       const segment = decodeSegment(payload, this.layout);
       this.post({ type: "fetched", stride, index, segment, pin }, [segment.data.buffer]);
     } catch (error) {
-      if (!abort.signal.aborted) {
-        this.post({ type: "not_fetched", stride, index, status: 0, message: String(error) });
-      } else {
-        this.post({ type: "not_fetched", stride, index, status: -1 });
-      }
+      this.post({ type: "not_fetched", stride, index });
+      // After a network error the segment is fetched again, or comes over the socket.
+      if (error instanceof CorruptSegment) this.post({ type: "problem", message: String(error) });
     } finally {
       this.fetching -= 1;
       this.fetchNext();

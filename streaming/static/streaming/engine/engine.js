@@ -1,34 +1,63 @@
 // @ts-check
 /**
- * The player without a face: what the page tells to play, pause and seek, and asks once per
+ * The player without its page. The page tells it to play, pause and seek, and asks it once per
  * displayed frame where the playhead is and what is there.
  */
 
-import { Credit } from "./buffer.js";
+import { Credit, SegmentBuffer } from "./buffer.js";
 import { PlaybackClock } from "./clock.js";
-import { told } from "./conversation.js";
+import { Conversation } from "./conversation.js";
 import { Emitter } from "./emitter.js";
+import { Sampler } from "./interpolate.js";
+import { Layout } from "./layout.js";
 import { openLink } from "./link.js";
 import { Fetcher } from "./prefetch.js";
+
+/** @typedef {import("./connection.js").Order} Order */
+/** @typedef {import("./connection.js").Report} Report */
+/** @typedef {import("./protocol.js").Command} Command */
+/** @typedef {import("./protocol.js").LoadingProgress} LoadingProgress */
+/** @typedef {import("./protocol.js").RoomState} RoomState */
+/** @typedef {import("./protocol.js").ServerMessage} ServerMessage */
+/** @typedef {import("./protocol.js").State} State */
+/** @typedef {import("./protocol.js").Welcome} Welcome */
+/** @typedef {import("./segment.js").Segment} Segment */
 
 /** Seconds of buffer asked of the server. */
 const LEAD = 12;
 /** Data messages in flight. */
 const WINDOW = 8;
-/** Milliseconds that the playhead may stand before the page says that it is waiting. */
-const PATIENCE = 250;
+/** Milliseconds that the playhead may stand before the status is "buffering". */
+const BUFFERING_AFTER = 250;
 /** Seconds before the edge of a live session in which playing means to follow it. */
 const LIVE_WITHIN = 3;
+/** Decoded segments held: about 45 kB each for a race. */
+const CAPACITY = 240;
 
 /**
  * @typedef {"connecting"|"importing"|"buffering"|"playing"|"paused"|"ended"|"live"
  *   |"reconnecting"|"error"} Status
  */
 
+/**
+ * What listeners are told.
+ * @typedef {object} EngineEvents
+ * @property {undefined} status `status`, or what belongs to it, has changed
+ * @property {{again: boolean}} welcome there are frames to show; again: the same recording as before
+ * @property {undefined} grown a live session has more frames, or its last
+ * @property {undefined} loop the section to repeat has changed
+ * @property {number} seek the playhead has jumped to this frame
+ * @property {Segment} held a segment has come
+ * @property {LoadingProgress} loading
+ * @property {RoomState} room
+ * @property {{message: string}} error a command or a segment was refused; the session goes on
+ */
+
+/** @extends {Emitter<EngineEvents>} */
 export class Engine extends Emitter {
   /**
    * @param {{socketUrl: string, segmentsPath: (version: string) => string, now: () => number,
-   *   link?: (receive: (message: any) => void) => (order: object) => void}} options
+   *   link?: (receive: (report: Report) => void) => (order: Order) => void}} options
    */
   constructor(options) {
     super();
@@ -37,8 +66,7 @@ export class Engine extends Emitter {
     /** @type {Status} */
     this.status = "connecting";
     this.problem = "";
-    /** @type {any} */
-    this.session = null;
+    this.conversation = new Conversation();
     /** @type {import("./layout.js").Layout | null} */
     this.layout = null;
     /** @type {import("./buffer.js").SegmentBuffer | null} */
@@ -47,26 +75,16 @@ export class Engine extends Emitter {
     this.sampler = null;
     this.credit = new Credit();
     this.clock = new PlaybackClock(25);
-    this.generation = 0;
-    /** the last command, and the last one that the server has answered */
-    this.commands = 0;
-    this.answered = 0;
-    /** the welcome to a live session of which there is no frame yet @type {any} */
-    this.opening = null;
-    this.connected = false;
     this.visible = true;
     this.scrubbing = false;
     this.ended = false;
     this.live = false;
-    /** @type {string | null} */
-    this.room = null;
-    this.roomName = "";
     this.roundTrip = 0;
+    /** of the recording that is open */
     this.version = "";
-    this.dropped = 0;
+    /** segments received, and milliseconds spent on decoding them */
     this.segments = 0;
     this.decoding = 0;
-    this.bytes = 0;
     /** first and last frame of a section to repeat */
     this.loop = /** @type {[number, number] | null} */ (null);
     /** frames to jump over while playing forwards */
@@ -106,9 +124,22 @@ export class Engine extends Emitter {
     return this.clock.playing;
   }
 
+  get generation() {
+    return this.conversation.generation;
+  }
+
+  get room() {
+    return this.conversation.room;
+  }
+
   /** Whether the session is live: its last frame is an edge that moves, not an end. */
   get growing() {
-    return this.session?.state === "live";
+    return this.conversation.growing;
+  }
+
+  /** Whether the session is live and has no frame yet. */
+  get opening() {
+    return this.conversation.opening !== null;
   }
 
   get direction() {
@@ -171,12 +202,12 @@ export class Engine extends Emitter {
       return;
     }
     this.live = false;
-    this.generation += 1;
+    const generation = this.conversation.nextGeneration();
     this.clock.jump(target, this.now());
     this.credit.release();
-    this.order({ type: "generation", generation: this.generation });
+    this.order({ type: "generation", generation });
     this.order({ type: "cancel", purpose: "scrub" });
-    this.command({ action: "seek", frame: target, generation: this.generation });
+    this.command({ action: "seek", frame: target, generation });
     this.prefetch();
     this.emit("seek", target);
   }
@@ -195,14 +226,20 @@ export class Engine extends Emitter {
     this.emit("seek", target);
   }
 
-  /** Who has come to an end is still playing, as the server sees it: elsewhere it goes on. */
+  /** At its end the playhead is still playing, as the server sees it: a seek from there goes on. */
   leaveEnd() {
     if (!this.ended) return;
     this.ended = false;
     this.clock.set(true, this.clock.speed, this.now());
   }
 
-  /** Follow the edge of a live session; where exactly, the server says. */
+  /** @param {[number, number] | null} loop first and last frame of a section to repeat */
+  setLoop(loop) {
+    this.loop = loop;
+    this.emit("loop");
+  }
+
+  /** Follow the edge of a live session; the server says where that is. */
   goLive() {
     this.live = true;
     this.ended = false;
@@ -211,93 +248,209 @@ export class Engine extends Emitter {
 
   /** Whether playing forwards from here is to follow a live session's edge. @param {number} frame */
   atEdge(frame) {
-    return this.growing && this.direction > 0 && this.room === null &&
-      frame > this.frameCount - 1 - LIVE_WITHIN * this.frameRate;
+    return (
+      this.growing &&
+      this.direction > 0 &&
+      this.room === null &&
+      frame > this.frameCount - 1 - LIVE_WITHIN * this.frameRate
+    );
   }
 
   /** @param {string} room @param {string} [name] what the others are to see */
-  join(room, name = this.roomName) {
-    this.room = room;
-    this.roomName = name;
+  join(room, name = this.conversation.roomName) {
+    this.conversation.room = room;
+    this.conversation.roomName = name;
     this.command({ action: "join", room, ...(name === "" ? {} : { name }) });
   }
 
   leave() {
-    this.room = null;
+    this.conversation.room = null;
     this.command({ action: "leave" });
   }
 
-  /** A hidden page asks for nothing. @param {boolean} visible */
+  /** A hidden page asks for no frames. @param {boolean} visible */
   setVisible(visible) {
     this.visible = visible;
     this.order({ type: visible ? "wake" : "sleep" });
-    if (visible) this.grant();
+    if (visible) this.acknowledge();
   }
 
-  /** @param {Record<string, unknown>} message */
-  command(message) {
-    this.commands += 1;
-    this.order({ type: "send", message: { ...message, id: this.commands } });
+  /** @param {Command} command */
+  command(command) {
+    const id = this.conversation.nextCommand();
+    this.order({ type: "send", message: { ...command, id } });
     this.emit("status");
   }
 
-  /** Fetch what a small step from here would want. */
+  /** Fetch the segments around the playhead. */
   prefetch() {
     if (this.buffer === null || this.live) return;
     this.fetcher.around(this.buffer, this.clock.position, this.behind * this.frameRate);
   }
 
-  /** Whatever the connection says. @param {any} message */
-  receive(message) {
-    switch (message.type) {
+  /** A report of the connection. @param {Report} report */
+  receive(report) {
+    switch (report.type) {
       case "segment":
         this.segments += 1;
-        this.bytes += message.bytes;
-        this.decoding += message.decoding;
-        this.hold(message.segment, false);
-        this.credit.received(message.seq, nearest(message.segment, this.direction));
-        this.grant();
+        this.decoding += report.decoding;
+        this.hold(report.segment, false);
+        this.credit.received(report.seq, nearest(report.segment, this.direction));
+        this.acknowledge();
         break;
       case "discarded":
-        this.credit.discarded(message.seq);
-        this.grant();
+        this.credit.discarded(report.seq);
+        this.acknowledge();
         break;
       case "fetched":
-        this.fetcher.answered(message.stride, message.index);
-        this.hold(message.segment, message.pin);
+        this.fetcher.answered(report.stride, report.index);
+        this.hold(report.segment, report.pin);
         break;
       case "not_fetched":
-        this.fetcher.answered(message.stride, message.index);
+        this.fetcher.answered(report.stride, report.index);
         break;
       case "round_trip":
-        this.roundTrip = message.milliseconds;
+        this.roundTrip = report.milliseconds;
         this.order({ type: "buffer", seconds: Math.round(this.buffered * 10) / 10 });
         break;
       case "control":
-        told(this, message.message);
-        break;
-      case "connecting":
+        this.handle(report.message);
         break;
       case "lost":
-        this.connected = false;
-        this.problem = message.message;
-        this.emit("lost", message);
+        this.conversation.lost();
+        this.problem = report.message;
         this.emit("status");
         break;
       case "refused":
-        this.connected = false;
-        this.status = "error";
-        this.problem = message.message;
-        this.emit("refused", message);
-        this.emit("status");
+        this.conversation.lost();
+        this.fail(report.message);
         break;
       case "problem":
-        this.emit("problem", message.message);
+        this.emit("error", report);
         break;
     }
   }
 
-  /** @param {import("./segment.js").Segment} segment @param {boolean} pin */
+  /** The session cannot be shown. @param {string} problem in a person's words */
+  fail(problem) {
+    this.status = "error";
+    this.problem = problem;
+    this.emit("status");
+  }
+
+  /** A control message of the server. @param {ServerMessage} message */
+  handle(message) {
+    switch (message.type) {
+      case "welcome":
+        this.welcome(message);
+        break;
+      case "state":
+        this.followState(message);
+        break;
+      case "loading_progress":
+        this.status = "importing";
+        this.emit("loading", message);
+        this.emit("status");
+        break;
+      case "loading_complete":
+        if (this.buffer === null) this.order({ type: "await_welcome" });
+        break;
+      case "loading_error":
+        this.fail(message.message);
+        break;
+      case "room":
+        this.emit("room", message);
+        break;
+      case "error":
+        this.conversation.answer(message.id);
+        this.emit("error", message);
+        break;
+    }
+  }
+
+  /** A session has been opened, or opened again after the connection was lost. @param {Welcome} welcome */
+  welcome(welcome) {
+    this.problem = "";
+    this.credit.reset();
+    const { schema, session } = welcome;
+    if (!this.conversation.welcomed(welcome) || schema === null) {
+      this.emit("status");
+      return;
+    }
+    const again = this.buffer !== null && session.version === this.version;
+    const layout = new Layout(schema.fields, schema.entities, welcome.segment_frames);
+    if (!again) this.open(layout, session);
+    this.buffer?.grow(session.frame_count);
+    this.emit("welcome", { again });
+    if (again) this.restore();
+    if (this.room !== null) this.join(this.room);
+    this.emit("status");
+  }
+
+  /** @param {Layout} layout @param {import("./protocol.js").SessionInfo} session */
+  open(layout, session) {
+    const buffer = new SegmentBuffer(layout.segmentFrames, session.frame_count, CAPACITY);
+    this.version = session.version;
+    this.layout = layout;
+    this.buffer = buffer;
+    this.sampler = new Sampler(layout, buffer, session.frame_rate);
+    this.clock.frameRate = session.frame_rate;
+    this.status = "paused";
+    this.clock.jump(Math.min(this.clock.position, this.frameCount - 1), this.now());
+    this.fetcher.open(buffer, this.options.segmentsPath(this.version));
+  }
+
+  /**
+   * The server may have been replaced and know nothing of us: tell it where we are. A room that is
+   * still there then takes us to its own place; one that has gone begins at ours.
+   */
+  restore() {
+    if (this.live && this.growing) {
+      this.goLive();
+      return;
+    }
+    const { playing, speed, position } = this.clock;
+    this.seek(position);
+    this.setSpeed(speed);
+    if (playing) this.play();
+  }
+
+  /** Do as the server's `state` says. @param {State} state */
+  followState(state) {
+    const { clock, conversation } = this;
+    const begun = conversation.begun(state);
+    if (begun !== null) this.welcome(begun);
+    if (this.buffer !== null && conversation.grown(state, this.frameCount)) {
+      this.buffer.grow(state.frame_count ?? 0);
+      this.fetcher.extend(this.buffer);
+      this.emit("grown");
+    }
+    conversation.answer(state.id);
+    if (conversation.moved(state)) {
+      this.credit.release();
+      clock.jump(state.frame, this.now());
+      this.emit("seek", state.frame);
+    }
+    if (this.scrubbing) return;
+    const { position, playing, speed } = clock;
+    const correction = conversation.correction(state, {
+      position,
+      playing,
+      speed,
+      live: this.live,
+    });
+    if (correction === null) return;
+    const { motion, jump, follow } = correction;
+    this.live = correction.live;
+    if (correction.ended) this.ended = true;
+    if (motion !== null) clock.set(motion.playing, motion.speed, this.now());
+    if (jump !== null) clock.jump(jump, this.now());
+    if (follow !== null) clock.follow(follow + clock.rate * (this.roundTrip / 2), this.now());
+    this.emit("status");
+    if (correction.tooFast) this.goLive();
+  }
+
+  /** @param {Segment} segment @param {boolean} pin */
   hold(segment, pin) {
     const buffer = this.buffer;
     if (buffer === null) return;
@@ -305,9 +458,9 @@ export class Engine extends Emitter {
     this.emit("held", segment);
   }
 
-  /** Give credit back for what has been received and has its place. */
-  grant() {
-    if (!this.visible || !this.connected) return;
+  /** Acknowledge the segments that are held and near enough to the playhead. */
+  acknowledge() {
+    if (!this.visible || !this.conversation.connected) return;
     const ahead = 2 * LEAD * this.frameRate * Math.max(1, Math.abs(this.clock.speed));
     const seq = this.credit.due(this.clock.position, this.direction, ahead);
     if (seq > 0) this.order({ type: "send", message: { action: "ack", seq } });
@@ -323,14 +476,14 @@ export class Engine extends Emitter {
     if (buffer === null) return 0;
     const clock = this.clock;
     if (this.scrubbing) {
-      this.settle();
+      this.updateStatus();
       return clock.position;
     }
     const limit = buffer.reach(clock.position, this.direction, this.coarsest);
     const frame = clock.advance(now, limit);
-    if (this.credit.waiting.length > 0) this.grant();
+    if (this.credit.waiting.length > 0) this.acknowledge();
     if (clock.playing) this.afterStep(frame);
-    this.settle();
+    this.updateStatus();
     return frame;
   }
 
@@ -358,20 +511,20 @@ export class Engine extends Emitter {
     }
   }
 
-  /** Say in one word how things stand, and tell the page where that has changed. */
-  settle() {
+  /** Keep `status` up to date, and tell listeners when it changes. */
+  updateStatus() {
     if (this.status === "error" || this.buffer === null) return;
-    const status = this.assess(this.buffer.find(this.clock.position) !== undefined);
+    const status = this.currentStatus(this.buffer.find(this.clock.position) !== undefined);
     if (status === this.status) return;
     this.status = status;
     this.emit("status");
   }
 
   /** @param {boolean} held whether there is anything to show @returns {Status} */
-  assess(held) {
-    if (!this.connected && this.visible) return "reconnecting";
+  currentStatus(held) {
+    if (!this.conversation.connected && this.visible) return "reconnecting";
     if (this.clock.playing) {
-      if (this.clock.stalled > PATIENCE) return "buffering";
+      if (this.clock.stalled > BUFFERING_AFTER) return "buffering";
       return this.live ? "live" : "playing";
     }
     if (this.ended) return "ended";
@@ -379,7 +532,7 @@ export class Engine extends Emitter {
   }
 }
 
-/** @param {import("./segment.js").Segment} segment @param {number} direction */
+/** @param {Segment} segment @param {number} direction */
 function nearest(segment, direction) {
   return direction > 0 ? segment.first : segment.first + (segment.count - 1) * segment.stride;
 }

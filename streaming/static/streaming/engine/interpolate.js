@@ -10,7 +10,7 @@ import { MISSING } from "./segment.js";
 /** @typedef {import("./layout.js").Layout} Layout */
 /** @typedef {import("./segment.js").Segment} Segment */
 
-/** Samples farther apart than this (s) say nothing of what lies between them. */
+/** Between samples farther apart than this (s) nothing is interpolated. */
 const LONGEST_SPAN = 2;
 
 export class Sampler {
@@ -79,13 +79,11 @@ export class Sampler {
   sample(slot, field, column) {
     const segment = this.segments[slot];
     if (segment === null) return MISSING;
-    return segment.data[
-      (this.layout.columns[field] + column) * segment.count + this.places[slot]
-    ];
+    return segment.data[(this.layout.columns[field] + column) * segment.count + this.places[slot]];
   }
 
   /**
-   * The field's quantity at the located moment, NaN where there is none. Nothing is made up: where
+   * The field's quantity at the located moment, NaN where there is none. Nothing is invented: where
    * either side is missing or the samples are far apart, only the exact sample counts.
    * @param {number} field position in the layout, -1 for a field that is not recorded
    * @param {number} [column] the entity, 0 for a field of the session
@@ -115,7 +113,7 @@ export class Sampler {
     if (t === 0 || info.kind === "held") return;
     const next = this.sample(2, field, column);
     if (next === MISSING) {
-      // The end of what is held or recorded: the sample stands. A gap in the data: nothing does.
+      // At the end of what is held or recorded the last sample holds; in a gap of the data none does.
       if (this.segments[2] !== null) into[at] = NaN;
       return;
     }
@@ -138,8 +136,7 @@ export class Sampler {
   wholes(field, into) {
     for (let column = 0; column < into.length; column++) {
       const sample = field < 0 || !this.located ? MISSING : this.sample(1, field, column);
-      into[column] = sample === MISSING
-        ? -1 : Math.round(sample * this.layout.fields[field].scale);
+      into[column] = sample === MISSING ? -1 : Math.round(sample * this.layout.fields[field].scale);
     }
   }
 
@@ -159,10 +156,7 @@ export class Sampler {
  * @param {number} a @param {number} b @param {number} c @param {number} d @param {number} t 0…1
  */
 export function catmullRom(a, b, c, d, t) {
-  return (
-    b +
-    0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
-  );
+  return b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)));
 }
 
 /**

@@ -3,19 +3,22 @@
 
 import { Connection } from "./connection.js";
 
+/** @typedef {import("./connection.js").Order} Order */
+/** @typedef {import("./connection.js").Report} Report */
+
 /**
- * @param {(message: any) => void} receive
- * @returns {(order: object) => void} gives an order to the connection
+ * @param {(report: Report) => void} receive
+ * @returns {(order: Order) => void} gives an order to the connection
  */
 export function openLink(receive) {
   const direct = () => {
-    const connection = new Connection((message) => queueMicrotask(() => receive(message)));
-    return (/** @type {object} */ order) => connection.handle(order);
+    const connection = new Connection((report) => queueMicrotask(() => receive(report)));
+    return (/** @type {Order} */ order) => connection.handle(order);
   };
   if (typeof Worker === "undefined") return direct();
-  /** @type {object[]} */
+  /** @type {Order[]} */
   const orders = [];
-  let send = (/** @type {object} */ order) => {
+  let send = (/** @type {Order} */ order) => {
     orders.push(order);
     worker.postMessage(order);
   };
@@ -24,7 +27,7 @@ export function openLink(receive) {
   worker.onmessage = (event) => {
     alive = true;
     orders.length = 0;
-    receive(event.data);
+    receive(/** @type {Report} */ (event.data));
   };
   worker.onerror = () => {
     if (alive) return;

@@ -9,7 +9,7 @@ const text = new TextDecoder("utf-8", { fatal: true });
 /** Bytes that are not the msgpack that the wire allows. */
 export class MsgpackError extends Error {}
 
-/** One pass over one value. */
+/** Reads one value from start to end. */
 class Reader {
   /** @param {Uint8Array} bytes */
   constructor(bytes) {
@@ -38,29 +38,52 @@ class Reader {
     if (byte >= 0xe0) return byte - 256;
     const view = this.view;
     switch (byte) {
-      case 0xc0: return null;
-      case 0xc2: return false;
-      case 0xc3: return true;
-      case 0xc4: return this.binary(view.getUint8(this.take(1)));
-      case 0xc5: return this.binary(view.getUint16(this.take(2)));
-      case 0xc6: return this.binary(view.getUint32(this.take(4)));
-      case 0xca: return view.getFloat32(this.take(4));
-      case 0xcb: return view.getFloat64(this.take(8));
-      case 0xcc: return view.getUint8(this.take(1));
-      case 0xcd: return view.getUint16(this.take(2));
-      case 0xce: return view.getUint32(this.take(4));
-      case 0xcf: return safe(view.getBigUint64(this.take(8)));
-      case 0xd0: return view.getInt8(this.take(1));
-      case 0xd1: return view.getInt16(this.take(2));
-      case 0xd2: return view.getInt32(this.take(4));
-      case 0xd3: return safe(view.getBigInt64(this.take(8)));
-      case 0xd9: return this.string(view.getUint8(this.take(1)));
-      case 0xda: return this.string(view.getUint16(this.take(2)));
-      case 0xdb: return this.string(view.getUint32(this.take(4)));
-      case 0xdc: return this.array(view.getUint16(this.take(2)));
-      case 0xdd: return this.array(view.getUint32(this.take(4)));
-      case 0xde: return this.map(view.getUint16(this.take(2)));
-      case 0xdf: return this.map(view.getUint32(this.take(4)));
+      case 0xc0:
+        return null;
+      case 0xc2:
+        return false;
+      case 0xc3:
+        return true;
+      case 0xc4:
+        return this.binary(view.getUint8(this.take(1)));
+      case 0xc5:
+        return this.binary(view.getUint16(this.take(2)));
+      case 0xc6:
+        return this.binary(view.getUint32(this.take(4)));
+      case 0xca:
+        return view.getFloat32(this.take(4));
+      case 0xcb:
+        return view.getFloat64(this.take(8));
+      case 0xcc:
+        return view.getUint8(this.take(1));
+      case 0xcd:
+        return view.getUint16(this.take(2));
+      case 0xce:
+        return view.getUint32(this.take(4));
+      case 0xcf:
+        return safe(view.getBigUint64(this.take(8)));
+      case 0xd0:
+        return view.getInt8(this.take(1));
+      case 0xd1:
+        return view.getInt16(this.take(2));
+      case 0xd2:
+        return view.getInt32(this.take(4));
+      case 0xd3:
+        return safe(view.getBigInt64(this.take(8)));
+      case 0xd9:
+        return this.string(view.getUint8(this.take(1)));
+      case 0xda:
+        return this.string(view.getUint16(this.take(2)));
+      case 0xdb:
+        return this.string(view.getUint32(this.take(4)));
+      case 0xdc:
+        return this.array(view.getUint16(this.take(2)));
+      case 0xdd:
+        return this.array(view.getUint32(this.take(4)));
+      case 0xde:
+        return this.map(view.getUint16(this.take(2)));
+      case 0xdf:
+        return this.map(view.getUint32(this.take(4)));
       default:
         throw new MsgpackError(`type 0x${byte.toString(16)} is not used on this wire`);
     }

@@ -1,8 +1,8 @@
 // @ts-check
-/** Which segments are worth fetching over HTTP, where browsers and proxies cache them for ever. */
+/** Which segments to fetch over HTTP, where browsers and proxies cache them for good. */
 
 /** @typedef {import("./buffer.js").SegmentBuffer} SegmentBuffer */
-/** @typedef {{stride: number, index: number, pin: boolean, purpose: string}} Wanted */
+/** @typedef {import("./connection.js").WantedSegment} WantedSegment */
 
 /** Largest stride that the server makes. */
 export const LARGEST_STRIDE = 64;
@@ -16,9 +16,8 @@ const OVERVIEW_SEGMENTS = 40;
  */
 export function overviewStride(frameCount, segmentFrames) {
   let stride = 1;
-  while (
-    stride < LARGEST_STRIDE && frameCount / (stride * segmentFrames) > OVERVIEW_SEGMENTS
-  ) stride *= 2;
+  while (stride < LARGEST_STRIDE && frameCount / (stride * segmentFrames) > OVERVIEW_SEGMENTS)
+    stride *= 2;
   return stride;
 }
 
@@ -48,6 +47,7 @@ export function spans(buffer, from, to, stride) {
 /**
  * What is missing before the playhead, nearest first: the server sends what comes after it.
  * @param {SegmentBuffer} buffer @param {number} frame @param {number} behind frames
+ * @returns {WantedSegment[]}
  */
 export function prefetchPlan(buffer, frame, behind) {
   return spans(buffer, frame - behind, frame, 1)
@@ -56,9 +56,9 @@ export function prefetchPlan(buffer, frame, behind) {
     .map((index) => ({ stride: 1, index, pin: false, purpose: "around" }));
 }
 
-/** Asks the connection for segments over HTTP, for none while it is on its way. */
+/** Asks the connection for segments over HTTP, for each only once at a time. */
 export class Fetcher {
-  /** @param {(order: object) => void} order to the connection */
+  /** @param {(order: import("./connection.js").Order) => void} order to the connection */
   constructor(order) {
     this.order = order;
     this.path = "";
@@ -78,16 +78,19 @@ export class Fetcher {
     const stride = overviewStride(buffer.frameCount, buffer.segmentFrames);
     this.overview = stride;
     const indices = spans(buffer, 0, buffer.frameCount - 1, stride);
-    this.fetch(indices.map((index) => ({ stride, index, pin: true, purpose: "overview" })));
+    /** @type {WantedSegment[]} */
+    const segments = indices.map((index) => ({ stride, index, pin: true, purpose: "overview" }));
+    this.fetch(segments);
   }
 
   /** A live session has grown: its overview grows with it, by whole segments. @param {SegmentBuffer} buffer */
   extend(buffer) {
     const stride = overviewStride(buffer.frameCount, buffer.segmentFrames);
     this.overview = stride;
-    // At first the frames themselves are few enough, and come anyway.
+    // While there are few frames, the frames themselves are the overview; they come anyway.
     if (stride === 1) return;
     const size = buffer.segmentFrames * stride;
+    /** @type {WantedSegment[]} */
     const missing = [];
     for (let index = 0; (index + 1) * size <= buffer.frameCount; index++) {
       const held = buffer.get(index * size, stride);
@@ -116,7 +119,7 @@ export class Fetcher {
     this.asked.delete(key(stride, index));
   }
 
-  /** @param {Wanted[]} segments */
+  /** @param {WantedSegment[]} segments */
   fetch(segments) {
     const fresh = segments.filter(({ stride, index }) => !this.asked.has(key(stride, index)));
     if (fresh.length === 0 || this.path === "") return;

@@ -1,5 +1,5 @@
 // @ts-check
-/** The segment codec's reading half (docs/recording-format.md), the twin of segment.py. */
+/** The segment codec's reading half (docs/recording-format.md), as segment.py's decoder. */
 
 /** @typedef {import("./layout.js").Layout} Layout */
 
@@ -32,7 +32,7 @@ export class CorruptSegment extends Error {}
 export async function inflate(bytes) {
   const stream = new DecompressionStream("deflate-raw");
   const writer = stream.writable.getWriter();
-  // A failure shows on the reading side too; the write promises must not go unhandled.
+  // A failure is reported by the reader; the writer's promises only must not go unhandled.
   const written = Promise.all([
     writer.write(/** @type {BufferSource} */ (bytes)),
     writer.close(),
@@ -92,8 +92,16 @@ export function decodeSegment(payload, layout) {
   for (let field = 0; field < fields; field++) {
     const entry = table + TABLE_ENTRY * field;
     at = decodeField(
-      payload, view, at, data, layout.columns[field] * count, count, layout.widths[field],
-      payload[entry], payload[entry + 1], payload[entry + 2],
+      payload,
+      view,
+      at,
+      data,
+      layout.columns[field] * count,
+      count,
+      layout.widths[field],
+      payload[entry],
+      payload[entry + 1],
+      payload[entry + 2],
     );
   }
   if (at !== payload.length) {

@@ -1,10 +1,13 @@
 // @ts-check
-/** The worker's shell around the connection: orders come in, samples go out. */
+/** Runs the connection in a worker: orders come in, reports go out. */
 
 import { Connection } from "./connection.js";
 
-const connection = new Connection((message, transfer) => {
-  /** @type {any} */ (self).postMessage(message, transfer ?? []);
+const connection = new Connection((report, transfer = []) => {
+  self.postMessage(report, { transfer });
 });
 
-self.onmessage = (event) => connection.handle(event.data);
+self.onmessage = (event) => {
+  const order = /** @type {import("./connection.js").Order} */ (event.data);
+  connection.handle(order);
+};

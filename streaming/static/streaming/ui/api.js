@@ -1,5 +1,84 @@
 // @ts-check
-/** The REST side of a session, with retries: what is not frames comes from here. */
+/** The REST API of a session (docs/rest.md), with retries: what is not frames comes from here. */
+
+/** @typedef {[number, number]} Point */
+
+/**
+ * @typedef {object} Entity
+ * @property {string} code @property {string} name @property {string} number
+ * @property {string} team @property {string} colour "#rrggbb" or "" @property {string} kind
+ */
+
+/**
+ * GET sessions/<slug>
+ * @typedef {object} SessionDetail
+ * @property {Record<string, unknown>} metadata
+ * @property {Entity[]} entities
+ */
+
+/**
+ * @typedef {object} Corner
+ * @property {string} label @property {number} x @property {number} y
+ * @property {number} angle degrees: where its number stands
+ */
+
+/**
+ * GET sessions/<slug>/geometry
+ * @typedef {object} Geometry
+ * @property {string} kind circuit, field, map…
+ * @property {string} unit of x and y
+ * @property {{x_min: number, y_min: number, x_max: number, y_max: number}} bounds
+ * @property {number} rotation degrees counter-clockwise
+ * @property {Point[]} centre_line @property {Point[]} pit_lane @property {Point[][]} lines
+ * @property {number[]} sectors fractions of the lap where sector 2, 3… begin
+ * @property {number[]} marshal_sectors fractions where marshal sector 1, 2… begin
+ * @property {Point[]} drs_zones from and to, as fractions of the lap
+ * @property {Corner[]} corners
+ */
+
+/**
+ * An entry of GET sessions/<slug>/events
+ * @typedef {object} RaceEvent
+ * @property {number} frame @property {string} kind @property {string} message
+ * @property {string} entity code, or "" @property {string} value
+ * @property {number | null} lap @property {number | null} sector
+ */
+
+/**
+ * An entry of `laps` in GET sessions/<slug>/laps
+ * @typedef {object} Lap
+ * @property {string} entity @property {number} number
+ * @property {number | null} start_frame @property {number | null} end_frame exclusive
+ * @property {number | null} duration seconds
+ * @property {number | null} position
+ * @property {boolean} pit_in @property {boolean} pit_out
+ */
+
+/**
+ * An entry of `stints` in GET sessions/<slug>/laps
+ * @typedef {object} Stint
+ * @property {string} entity @property {number} lap_start @property {number} lap_end inclusive
+ * @property {string} compound "" where it is not known
+ * @property {number | null} tyre_age_at_start laps
+ */
+
+/**
+ * An entry of GET sessions/<slug>/standings
+ * @typedef {object} Standing
+ * @property {string} entity @property {number | null} position
+ */
+
+/**
+ * GET sessions/<slug>/laps/<entity>/<lap>/telemetry; every list is as long as `distance`
+ * @typedef {object} LapTelemetry
+ * @property {string} entity @property {number} lap
+ * @property {number | null} duration seconds
+ * @property {(number | null)[]} sectors seconds
+ * @property {number} length metres driven
+ * @property {number[]} distance metres from the lap's start
+ * @property {number[]} time seconds since the lap's start
+ * @property {Record<string, (number | null)[]>} channels values of each field, in its unit
+ */
 
 const ATTEMPTS = 5;
 
@@ -7,7 +86,7 @@ export class Api {
   /** @param {string} slug */
   constructor(slug) {
     this.base = `/api/sessions/${encodeURIComponent(slug)}`;
-    /** @type {Map<string, Promise<any>>} */
+    /** bodies asked for, by their path @type {Map<string, Promise<unknown>>} */
     this.answers = new Map();
   }
 
@@ -17,52 +96,51 @@ export class Api {
   }
 
   session() {
-    return this.get("", false);
+    return /** @type {Promise<SessionDetail | null>} */ (this.request(""));
   }
 
   geometry() {
-    return this.get("/geometry");
+    return /** @type {Promise<Geometry | null>} */ (this.get("/geometry"));
   }
 
   events() {
-    return this.get("/events");
+    return /** @type {Promise<{events: RaceEvent[]} | null>} */ (this.get("/events"));
   }
 
   laps() {
-    return this.get("/laps");
+    return /** @type {Promise<{laps: Lap[], stints: Stint[]} | null>} */ (this.get("/laps"));
   }
 
   /** @param {number} frame */
   standings(frame) {
-    return this.get(`/standings?frame=${Math.round(frame)}`);
+    const path = `/standings?frame=${Math.round(frame)}`;
+    return /** @type {Promise<{standings: Standing[]} | null>} */ (this.get(path));
   }
 
   /** @param {string} entity @param {number} lap */
   telemetry(entity, lap) {
-    return this.get(`/laps/${encodeURIComponent(entity)}/${lap}/telemetry`);
-  }
-
-  /** Forget what was answered, as after an import. */
-  forget() {
-    this.answers.clear();
+    const path = `/laps/${encodeURIComponent(entity)}/${lap}/telemetry`;
+    return /** @type {Promise<LapTelemetry | null>} */ (this.get(path));
   }
 
   /**
-   * @param {string} path @param {boolean} [keep] remember the answer
-   * @returns {Promise<any>} the body, or null where there is no such thing (404)
+   * `request`, once for each path: the answer is remembered.
+   * @param {string} path
    */
-  get(path, keep = true) {
+  get(path) {
     const known = this.answers.get(path);
     if (known !== undefined) return known;
     const answer = this.request(path);
-    if (keep) {
-      this.answers.set(path, answer);
-      answer.catch(() => this.answers.delete(path));
-    }
+    this.answers.set(path, answer);
+    answer.catch(() => this.answers.delete(path));
     return answer;
   }
 
-  /** @param {string} path */
+  /**
+   * @param {string} path
+   * @returns {Promise<unknown>} the body, or null where there is no such thing (404)
+   * @throws {Error} where the server refuses, or does not answer after several attempts
+   */
   async request(path) {
     for (let attempt = 1; ; attempt++) {
       /** @type {Response | null} */

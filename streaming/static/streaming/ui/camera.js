@@ -46,7 +46,10 @@ export class Camera {
     this.rotation = (rotation * Math.PI) / 180;
     const cos = Math.cos(this.rotation);
     const sin = Math.sin(this.rotation);
-    let left = Infinity, right = -Infinity, bottom = Infinity, top = -Infinity;
+    let left = Infinity,
+      right = -Infinity,
+      bottom = Infinity,
+      top = -Infinity;
     for (let i = 0; i < points.length; i += 2) {
       const x = points[i] * cos - points[i + 1] * sin;
       const y = points[i] * sin + points[i + 1] * cos;
@@ -75,7 +78,8 @@ export class Camera {
     const across = Math.max(this.right - this.left, 1e-6);
     const upright = Math.max(this.top - this.bottom, 1e-6);
     this.fitScale = Math.min(
-      Math.max(10, width - 2 * margin) / across, Math.max(10, height - 2 * margin) / upright,
+      Math.max(10, width - 2 * margin) / across,
+      Math.max(10, height - 2 * margin) / upright,
     );
     this.update();
   }

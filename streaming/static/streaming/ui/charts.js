@@ -1,10 +1,13 @@
 // @ts-check
-/** uPlot with this page's colours, in the width of its place. */
+/** Charts: uPlot with this page's colours and the width of its container. */
 
 import uPlot from "../vendor/uplot/uPlot.esm.js";
 
 /** Pixels that the left axis takes, so that charts above one another line up. */
 const AXIS = 46;
+
+/** @typedef {uPlot} Chart */
+/** @typedef {uPlot.AlignedData} ChartData x, then y of each series */
 
 /**
  * @typedef {object} ChartOptions
@@ -24,7 +27,7 @@ const AXIS = 46;
 /**
  * @param {HTMLElement} place
  * @param {ChartOptions} options
- * @param {any} data uPlot's: x, then y of each series
+ * @param {ChartData} data
  */
 export function makeChart(place, options, data) {
   const style = getComputedStyle(document.documentElement);
@@ -61,11 +64,17 @@ export function makeChart(place, options, data) {
       },
       axes: [
         {
-          ...axis, size: options.axisX ? 26 : 0, show: Boolean(options.axisX), gap: 3,
+          ...axis,
+          size: options.axisX ? 26 : 0,
+          show: Boolean(options.axisX),
+          gap: 3,
           values: (_u, values) => values.map(formatX),
         },
         {
-          ...axis, size: AXIS, gap: 3, space: 24,
+          ...axis,
+          size: AXIS,
+          gap: 3,
+          space: 24,
           values: (_u, values) => values.map((v) => (v === null ? "" : formatY(v))),
           ...(splitsY ? { splits: () => splitsY } : {}),
         },
@@ -73,9 +82,13 @@ export function makeChart(place, options, data) {
       series: [
         {},
         ...options.series.map((series) => ({
-          label: series.label, stroke: series.colour, width: series.width ?? 2,
-          dash: series.dash, points: { show: false }, spanGaps: false,
-          ...(series.stepped ? { paths: /** @type {any} */ (uPlot).paths.stepped({ align: 1 }) } : {}),
+          label: series.label,
+          stroke: series.colour,
+          width: series.width ?? 2,
+          dash: series.dash,
+          points: { show: false },
+          spanGaps: false,
+          ...(series.stepped ? { paths: uPlot.paths.stepped?.({ align: 1 }) } : {}),
         })),
       ],
       hooks: {
@@ -101,7 +114,8 @@ export function makeChart(place, options, data) {
         ],
       },
     },
-    data, place,
+    data,
+    place,
   );
   return chart;
 }

@@ -1,7 +1,7 @@
 // @ts-check
-/** The buttons under the timeline, and what they and the keys do. */
+/** The buttons under the timeline, and the actions that they share with the keys. */
 
-import { make, part, setText } from "./elements.js";
+import { byId, make, setText } from "./elements.js";
 import { isBlueFlag } from "./events.js";
 import { clockTime } from "./format.js";
 import { setSetting, settings } from "./settings.js";
@@ -33,26 +33,31 @@ function icon(path) {
 }
 
 export class Controls {
-  /** @param {Engine} engine */
-  constructor(engine) {
+  /** @param {Engine} engine @param {(text: string) => void} announce to screen readers */
+  constructor(engine, announce) {
     this.engine = engine;
+    this.announce = announce;
     /** @type {Recording | null} */
     this.recording = null;
     /** first end of a loop that is being marked, -1 for none */
     this.loopStart = -1;
-    /** @type {(text: string) => void} */
-    this.say = () => undefined;
     this.playButton = this.button("play", "Play", icon(ICONS.play), () => engine.toggle());
     this.playButton.setAttribute("aria-keyshortcuts", "Space K");
     this.reverseButton = this.button("", "Play backwards", icon(ICONS.reverse), () =>
-      this.setSpeed(-engine.speed));
+      this.setSpeed(-engine.speed),
+    );
     this.reverseButton.title = "Play backwards (R)";
     this.loopButton = this.button("wide-only", "Repeat a section", icon(ICONS.loop), () =>
-      this.markLoop());
+      this.markLoop(),
+    );
     this.loopButton.title = "Repeat a section: start, end, off (A)";
     this.skipButton = make(
       "button",
-      { type: "button", class: "icon-button text-button wide-only", "aria-pressed": String(settings.skipRed) },
+      {
+        type: "button",
+        class: "icon-button text-button wide-only",
+        "aria-pressed": String(settings.skipRed),
+      },
       "Skip red flags",
     );
     this.skipButton.addEventListener("click", () => {
@@ -84,7 +89,8 @@ export class Controls {
       const button = make(
         "button",
         {
-          type: "button", class: `icon-button text-button${wide ? " wide-only" : ""}`,
+          type: "button",
+          class: `icon-button text-button${wide ? " wide-only" : ""}`,
           "aria-label": `${Math.abs(seconds)} seconds ${seconds < 0 ? "back" : "forward"}`,
         },
         `${seconds < 0 ? "−" : "+"}${Math.abs(seconds)}`,
@@ -96,7 +102,8 @@ export class Controls {
       const button = make(
         "button",
         {
-          type: "button", class: "icon-button text-button wide-only",
+          type: "button",
+          class: "icon-button text-button wide-only",
           "aria-label": frames < 0 ? "One frame back" : "One frame forward",
         },
         frames < 0 ? "‹" : "›",
@@ -104,16 +111,35 @@ export class Controls {
       button.addEventListener("click", () => this.step(frames));
       return button;
     };
-    const previous = this.button("wide-only", "Previous event", icon(ICONS.back), () => this.toEvent(-1));
+    const previous = this.button("wide-only", "Previous event", icon(ICONS.back), () =>
+      this.toEvent(-1),
+    );
     const next = this.button("wide-only", "Next event", icon(ICONS.forward), () => this.toEvent(1));
-    part("buttons").append(
+    byId("buttons").append(
       make(
-        "div", { class: "group", role: "group", "aria-label": "Playback" },
-        previous, jump(-60, true), jump(-10, false), jump(-5, true), step(-1), this.playButton,
-        step(1), jump(5, true), jump(10, false), jump(60, true), next,
+        "div",
+        { class: "group", role: "group", "aria-label": "Playback" },
+        previous,
+        jump(-60, true),
+        jump(-10, false),
+        jump(-5, true),
+        step(-1),
+        this.playButton,
+        step(1),
+        jump(5, true),
+        jump(10, false),
+        jump(60, true),
+        next,
       ),
-      this.clock, make("span", { class: "spacer wide-only" }), this.lap, this.skipButton, this.loopButton,
-      this.live, this.reverseButton, this.speed, full,
+      this.clock,
+      make("span", { class: "spacer wide-only" }),
+      this.lap,
+      this.skipButton,
+      this.loopButton,
+      this.live,
+      this.reverseButton,
+      this.speed,
+      full,
     );
     engine.on("status", () => this.show());
     engine.on("grown", () => this.show());
@@ -123,7 +149,9 @@ export class Controls {
   /** @param {string} kind @param {string} label @param {Node} content @param {() => void} act */
   button(kind, label, content, act) {
     const button = make(
-      "button", { type: "button", class: `icon-button ${kind}`, "aria-label": label, title: label }, content,
+      "button",
+      { type: "button", class: `icon-button ${kind}`, "aria-label": label, title: label },
+      content,
     );
     button.addEventListener("click", act);
     return button;
@@ -141,7 +169,7 @@ export class Controls {
     this.show();
   }
 
-  /** What the buttons say of the engine. */
+  /** Bring the buttons up to date. */
   show() {
     const { engine } = this;
     const playing = engine.playing;
@@ -181,7 +209,7 @@ export class Controls {
   /** @param {number} speed */
   setSpeed(speed) {
     this.engine.setSpeed(speed);
-    this.say(`Speed ${Math.abs(speed)}${speed < 0 ? " backwards" : ""}`);
+    this.announce(`Speed ${Math.abs(speed)}${speed < 0 ? " backwards" : ""}`);
   }
 
   /** The next faster or slower of the offered speeds. @param {number} direction 1 or -1 */
@@ -201,37 +229,42 @@ export class Controls {
 
   /** The next or previous event. @param {number} direction 1 or -1 */
   toEvent(direction) {
-    const events = (this.recording?.events ?? [])
-      .filter((event) => settings.blueFlags || !isBlueFlag(event));
-    // Going back must not find the event that has just been reached, while playing.
-    const here = this.engine.frame - (direction < 0 && this.engine.playing ? this.engine.frameRate : 0);
-    const found = direction > 0
-      ? events.find((event) => event.frame > here + 0.5)
-      : events.findLast((event) => event.frame < here - 0.5);
+    const events = (this.recording?.events ?? []).filter(
+      (event) => settings.blueFlags || !isBlueFlag(event),
+    );
+    // While playing, "previous" must not find the event that was reached a moment ago.
+    const here =
+      this.engine.frame - (direction < 0 && this.engine.playing ? this.engine.frameRate : 0);
+    const found =
+      direction > 0
+        ? events.find((event) => event.frame > here + 0.5)
+        : events.findLast((event) => event.frame < here - 0.5);
     if (found === undefined) return;
     this.engine.seek(found.frame);
-    this.say(found.message || found.kind);
+    this.announce(found.message || found.kind);
   }
 
-  /** Start, end, off. */
+  /** Each call takes the next step: mark the start, mark the end, stop repeating. */
   markLoop() {
     const { engine } = this;
     if (engine.loop !== null) {
-      engine.loop = null;
-      this.say("Repeat off");
+      engine.setLoop(null);
+      this.announce("Repeat off");
     } else if (this.loopStart < 0) {
       this.loopStart = engine.frame;
-      this.say("Repeat from here; press again at the end");
+      this.announce("Repeat starts here. Press again at the end.");
     } else {
       const ends = [this.loopStart, engine.frame].sort((a, b) => a - b);
       this.loopStart = -1;
       if (ends[1] - ends[0] >= engine.frameRate / 2) {
-        engine.loop = [ends[0], ends[1]];
-        this.say("Repeating the section");
+        engine.setLoop([ends[0], ends[1]]);
+        this.announce("Repeating the section");
       }
     }
-    this.loopButton.setAttribute("aria-pressed", String(engine.loop !== null || this.loopStart >= 0));
-    engine.emit("loop");
+    this.loopButton.setAttribute(
+      "aria-pressed",
+      String(engine.loop !== null || this.loopStart >= 0),
+    );
   }
 
   fullscreen() {

@@ -1,5 +1,5 @@
 // @ts-check
-/** Making and finding parts of the page. */
+/** Creating and finding elements of the page. */
 
 /**
  * @template {keyof HTMLElementTagNameMap} K
@@ -21,7 +21,7 @@ export function make(tag, attributes = {}, ...children) {
  * @param {string} id
  * @returns {T}
  */
-export function part(id) {
+export function byId(id) {
   const element = document.getElementById(id);
   if (element === null) throw new Error(`the page has no element #${id}`);
   return /** @type {T} */ (element);
@@ -38,9 +38,14 @@ export function setText(node, text) {
  * @param {(Node | string)[]} body
  */
 export function makeDialog(id, title, ...body) {
-  const close = make("button", { type: "button", class: "icon-button", "aria-label": "Close" }, "✕");
+  const close = make(
+    "button",
+    { type: "button", class: "icon-button", "aria-label": "Close" },
+    "✕",
+  );
   const dialog = make(
-    "dialog", { id, "aria-labelledby": `${id}-title` },
+    "dialog",
+    { id, "aria-labelledby": `${id}-title` },
     make("div", { class: "dialog-head" }, make("h2", { id: `${id}-title` }, title), close),
     make("div", { class: "dialog-body" }, ...body),
   );

@@ -1,7 +1,9 @@
 // @ts-check
-/** What kind of news an event is. */
+/** Kinds of events. */
 
-/** @param {any} event @returns {string} name of its colour, "" for none */
+/** @typedef {import("./api.js").RaceEvent} RaceEvent */
+
+/** @param {RaceEvent} event @returns {string} name of its colour, "" for none */
 export function tone(event) {
   const text = `${event.value} ${event.kind} ${event.message}`.toLowerCase();
   if (/\bred\b|retirement/.test(text)) return "red";
@@ -12,12 +14,12 @@ export function tone(event) {
   return "";
 }
 
-/** Shown to cars that are about to be lapped, by the dozen in every race. @param {any} event */
+/** Blue flags are shown to cars that are about to be lapped, dozens in every race. @param {RaceEvent} event */
 export function isBlueFlag(event) {
   return event.kind === "flag" && tone(event) === "blue";
 }
 
-/** Overtakes and blue flags come by the dozen: they are shown, not spoken. @param {any} event */
+/** Whether to announce it. Overtakes and blue flags come by the dozen: they are only listed. @param {RaceEvent} event */
 export function isNews(event) {
   return event.kind !== "overtake" && tone(event) !== "blue";
 }

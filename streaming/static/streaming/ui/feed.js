@@ -1,27 +1,32 @@
 // @ts-check
-/** Race control and everything else that happened, following the playhead both ways. */
+/** Race control messages and other events up to the playhead. */
 
 import { make, setText } from "./elements.js";
 import { isBlueFlag, isNews, tone } from "./events.js";
 import { clockTime, words } from "./format.js";
 import { setSetting, settings } from "./settings.js";
 
+/** @typedef {import("./api.js").RaceEvent} RaceEvent */
 /** @typedef {import("./panels.js").Context} Context */
 
 /** Entries kept on the page. */
 const SHOWN = 60;
-/** A jump farther than this is not read out event by event. */
+/** After a jump farther than this (s) the events in between are not announced. */
 const LIVE_SECONDS = 3;
 
 const FILTERS = /** @type {[string, string, (kind: string) => boolean][]} */ ([
   ["all", "All", () => true],
-  ["control", "Race control", (kind) => ["race_control", "flag", "safety_car", "start", "finish"].includes(kind)],
+  [
+    "control",
+    "Race control",
+    (kind) => ["race_control", "flag", "safety_car", "start", "finish"].includes(kind),
+  ],
   ["pit", "Pits", (kind) => kind === "pit"],
   ["overtake", "Overtakes", (kind) => kind === "overtake"],
 ]);
 
-/** What is said of an event; some recordings have a name for it where others have a sentence.
- * @param {any} event @returns {string} */
+/** The text of an event. Some recordings have only a name for it, others a sentence.
+ * @param {RaceEvent} event @returns {string} */
 function textOf(event) {
   const text = event.message || event.value || event.kind;
   return text.includes("_") ? words(text) : text;
@@ -33,22 +38,29 @@ export class Feed {
     this.context = context;
     this.filter = "all";
     this.list = make("ol", { class: "feed", reversed: "" });
-    this.hint = make("p", { class: "hint" }, "Nothing has happened yet.");
-    this.events = /** @type {any[]} */ ([]);
+    this.hint = make("p", { class: "hint" }, "No events yet.");
+    this.events = /** @type {RaceEvent[]} */ ([]);
     this.count = -1;
     this.frame = 0;
     const tools = make("div", { class: "segmented", role: "group", "aria-label": "Show" });
     for (const [id, label] of FILTERS) {
-      const button = make("button", { type: "button", "aria-pressed": String(id === "all") }, label);
+      const button = make(
+        "button",
+        { type: "button", "aria-pressed": String(id === "all") },
+        label,
+      );
       button.addEventListener("click", () => {
         this.filter = id;
-        for (const other of tools.children) other.setAttribute("aria-pressed", String(other === button));
+        for (const other of tools.children)
+          other.setAttribute("aria-pressed", String(other === button));
         this.show();
       });
       tools.append(button);
     }
     this.blue = make(
-      "button", { type: "button", "aria-pressed": String(settings.blueFlags) }, "Blue flags",
+      "button",
+      { type: "button", "aria-pressed": String(settings.blueFlags) },
+      "Blue flags",
     );
     this.blue.addEventListener("click", () => {
       setSetting("blueFlags", !settings.blueFlags);
@@ -76,7 +88,8 @@ export class Feed {
     setText(
       this.hint,
       this.context.recording.events.length === 0
-        ? "This recording has no events." : "Nothing has happened yet.",
+        ? "This recording has no events."
+        : "No events yet.",
     );
   }
 
@@ -100,13 +113,13 @@ export class Feed {
 
   /** @param {number} from @param {number} to @param {number} frame */
   announce(from, to, frame) {
-    const { engine, announcer } = this.context;
+    const { engine, announce } = this.context;
     if (!settings.announce || !engine.playing || engine.speed < 0 || engine.speed > 2) return;
     const fresh = this.events
       .slice(from, to)
       .filter((event) => frame - event.frame < LIVE_SECONDS * engine.frameRate && isNews(event));
     if (fresh.length > 0) {
-      announcer.textContent = fresh.map(textOf).join(". ");
+      announce(fresh.map(textOf).join(". "));
     }
   }
 
@@ -118,13 +131,20 @@ export class Feed {
     this.list.replaceChildren(
       ...shown.map((event, i) => {
         const at = make(
-          "button", { type: "button", title: "Go there" },
+          "button",
+          { type: "button", title: "Jump to this moment" },
           `${clockTime((event.frame - start) / engine.frameRate)}${event.lap ? ` · Lap ${event.lap}` : ""}`,
         );
         at.addEventListener("click", () => engine.seek(event.frame));
         const item = make(
-          "li", { "data-tone": tone(event) },
-          at, make("span", { class: "feed-kind" }, `${words(event.kind)}${event.entity ? ` · ${event.entity}` : ""}`),
+          "li",
+          { "data-tone": tone(event) },
+          at,
+          make(
+            "span",
+            { class: "feed-kind" },
+            `${words(event.kind)}${event.entity ? ` · ${event.entity}` : ""}`,
+          ),
           make("p", {}, textOf(event)),
         );
         if (i === 0) item.className = "newest";

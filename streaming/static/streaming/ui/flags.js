@@ -1,11 +1,11 @@
 // @ts-check
-/** When which flag was out, from the coarse samples of the whole recording. */
+/** When which flag was shown, from the coarse samples of the whole recording. */
 
 /** @typedef {import("../engine/engine.js").Engine} Engine */
 /** @typedef {import("./recording.js").Recording} Recording */
 /** @typedef {{from: number, to: number, flag: string}} FlagSpan */
 
-/** Wait for so many milliseconds without news before looking again. */
+/** Milliseconds to wait for further segments before looking at all of them again. */
 const QUIET = 250;
 
 export class FlagSpans {
@@ -19,7 +19,7 @@ export class FlagSpans {
     this.found = found;
     this.timer = 0;
     engine.on("held", (segment) => {
-      // Finer ones come all the time while it plays.
+      // Finer segments come all the time while it plays, and tell nothing new.
       if (segment.stride < engine.fetcher.overview || this.timer !== 0) return;
       this.timer = setTimeout(() => {
         this.timer = 0;
@@ -54,7 +54,8 @@ export class SectorFlags {
     this.track = track;
     const flags = recording.events.filter((event) => event.kind === "flag");
     const sectors = track.ground.flagged.length;
-    // Marshals count many more sectors than the timing does: without theirs, "sector 6" lies nowhere.
+    // There are many more marshal sectors than timing sectors: without their geometry, "sector 6"
+    // cannot be drawn.
     const known = flags.every((event) => event.sector === null || event.sector <= sectors);
     this.flags = known ? flags : [];
     this.shown = "";
@@ -68,7 +69,8 @@ export class SectorFlags {
       if (at > frame) break;
       if (sector === null) {
         if (/clear|green|chequered|red/i.test(value)) out.clear();
-      } else if (/yellow/i.test(value)) out.set(sector, /double/i.test(value) ? "double_yellow" : "yellow");
+      } else if (/yellow/i.test(value))
+        out.set(sector, /double/i.test(value) ? "double_yellow" : "yellow");
       else if (/clear|green|chequered|red/i.test(value)) out.delete(sector);
     }
     const key = [...out].join(";");

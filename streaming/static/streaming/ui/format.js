@@ -1,5 +1,5 @@
 // @ts-check
-/** Numbers as people read them. */
+/** Formatting numbers, times and names for people. */
 
 /** @param {number} seconds @returns {string} 1:02:03 or 2:03 */
 export function clockTime(seconds) {

@@ -1,10 +1,10 @@
 // @ts-check
-/** Mouse and fingers on the picture: pan, zoom, pinch, and choosing by a click. */
+/** Mouse and touch on the picture: pan, zoom, pinch, and select by a click. */
 
 /** @typedef {import("./track.js").Track} Track */
 /** @typedef {import("./selection.js").Selection} Selection */
 
-/** Pixels by which a pointer may stray and still have clicked. */
+/** Pixels that a pointer may move during a click. */
 const CLICK = 6;
 
 /** @param {Track} track @param {Selection} selection */

@@ -1,13 +1,19 @@
 // @ts-check
-/** The ground that entities move on: a circuit with all that belongs to it, a field, or a map. */
+/** The ground that entities move on: a circuit, a field or a map. */
 
+/** @typedef {import("./api.js").Geometry} Geometry */
 /** @typedef {import("./camera.js").Camera} Camera */
 
 /** Width of a Formula 1 circuit (m), where the geometry has no edges. */
 const ROAD_METRES = 13;
 /** Units of ground in a metre. */
-const UNITS_PER_METRE = /** @type {Record<string, number>} */ ({ dm: 10, m: 1, yd: 1.0936, cm: 100 });
-/** A road narrower than this on the picture cannot carry the marks. */
+const UNITS_PER_METRE = /** @type {Record<string, number>} */ ({
+  dm: 10,
+  m: 1,
+  yd: 1.0936,
+  cm: 100,
+});
+/** Least width of the road on the picture: the marks must fit on it. */
 const LEAST_ROAD_PIXELS = 7;
 
 /** @param {Iterable<[number, number]>} points @param {boolean} closed */
@@ -24,13 +30,13 @@ function pathOf(points, closed) {
 }
 
 export class Ground {
-  /** @param {any} geometry GET sessions/<slug>/geometry, or null */
+  /** @param {Geometry | null} geometry */
   constructor(geometry) {
     this.geometry = geometry;
-    this.circuit = geometry?.kind === "circuit" && geometry.centre_line.length > 2;
-    this.unit = UNITS_PER_METRE[geometry?.unit] ?? 1;
-    /** @type {[number, number][]} */
-    this.line = this.circuit ? geometry.centre_line : [];
+    const centreLine = geometry?.kind === "circuit" ? geometry.centre_line : [];
+    this.circuit = centreLine.length > 2;
+    this.line = this.circuit ? centreLine : [];
+    this.unit = UNITS_PER_METRE[geometry?.unit ?? ""] ?? 1;
     this.road = pathOf(this.line, true);
     this.pit = pathOf(geometry?.pit_lane ?? [], false);
     this.lines = new Path2D();
@@ -42,17 +48,20 @@ export class Ground {
       const [x1, y1] = this.line[i % this.line.length];
       this.distances.push(this.distances[i - 1] + Math.hypot(x1 - x0, y1 - y0));
     }
-    this.drs = (geometry?.drs_zones ?? []).map((/** @type {[number, number]} */ zone) =>
-      pathOf(this.part(zone[0], zone[1]), false),
+    this.drs = (geometry?.drs_zones ?? []).map((zone) =>
+      pathOf(this.stretch(zone[0], zone[1]), false),
     );
     const bounds = [0, ...(geometry?.sectors ?? [])];
-    this.sectors = bounds.map((from, i) => pathOf(this.part(from, bounds[i + 1] ?? 1), false));
+    this.sectors = bounds.map((from, i) => pathOf(this.stretch(from, bounds[i + 1] ?? 1), false));
     this.starts = bounds;
-    /** the sectors that flags are out in: the marshals', else those of the timing */
-    const marshals = /** @type {number[]} */ (geometry?.marshal_sectors ?? []);
-    this.flagged = marshals.length === 0 ? this.sectors : marshals.map(
-      (from, i) => pathOf(this.part(from, marshals[(i + 1) % marshals.length]), false),
-    );
+    /** sectors that flags count by: the marshal sectors, else the timing sectors */
+    const marshals = geometry?.marshal_sectors ?? [];
+    this.flagged =
+      marshals.length === 0
+        ? this.sectors
+        : marshals.map((from, i) =>
+            pathOf(this.stretch(from, marshals[(i + 1) % marshals.length]), false),
+          );
     this.version = 0;
   }
 
@@ -61,7 +70,7 @@ export class Ground {
    * @param {number} from @param {number} to 0…1
    * @returns {[number, number][]}
    */
-  part(from, to) {
+  stretch(from, to) {
     if (this.line.length === 0) return [];
     const end = to < from ? to + 1 : to;
     const result = [this.place(from)];
@@ -90,16 +99,16 @@ export class Ground {
     return [x0 + (x1 - x0) * t, y0 + (y1 - y0) * t];
   }
 
-  /** Points to be seen, x, y, x, y… @returns {number[]} */
+  /** Points that must be visible: x, y, x, y… @returns {number[]} */
   extent() {
-    const g = this.geometry;
-    if (g === null || g === undefined) return [];
+    if (this.geometry === null) return [];
+    const { bounds, lines, pit_lane } = this.geometry;
     const points = [];
-    for (const [x, y] of [...this.line, ...(g.pit_lane ?? []), ...(g.lines ?? []).flat()]) {
+    for (const [x, y] of [...this.line, ...pit_lane, ...lines.flat()]) {
       points.push(x, y);
     }
     if (points.length === 0) {
-      const { x_min, y_min, x_max, y_max } = g.bounds;
+      const { x_min, y_min, x_max, y_max } = bounds;
       points.push(x_min, y_min, x_max, y_max, x_min, y_max, x_max, y_min);
     }
     return points;
@@ -115,8 +124,12 @@ export class Ground {
     ctx.clearRect(0, 0, camera.width, camera.height);
     const scale = camera.scale;
     ctx.setTransform(
-      camera.a * ratio, camera.b * ratio, camera.c * ratio, camera.d * ratio,
-      camera.e * ratio, camera.f * ratio,
+      camera.a * ratio,
+      camera.b * ratio,
+      camera.c * ratio,
+      camera.d * ratio,
+      camera.e * ratio,
+      camera.f * ratio,
     );
     ctx.lineJoin = "round";
     ctx.lineCap = "round";
@@ -139,7 +152,7 @@ export class Ground {
     ctx.strokeStyle = palette.pit;
     ctx.lineWidth = Math.max(6 * this.unit, 3.5 / scale);
     ctx.stroke(this.pit);
-    // A yellow flag that is out in some sectors colours those only.
+    // A yellow flag in some sectors colours only those.
     const partly = shown.flaggedSectors.size > 0 && shown.flag.includes("yellow");
     const flag = partly ? undefined : palette.flags[shown.flag];
     ctx.strokeStyle = flag ?? palette.roadEdge;
@@ -192,7 +205,7 @@ export class Ground {
       ctx.lineTo(px + nx, py + ny);
       ctx.stroke();
       if (i === 0) {
-        // The arrow says which way round.
+        // The arrow shows the direction.
         const ax = px - nx * 2.1;
         const ay = py - ny * 2.1;
         ctx.fillStyle = palette.text;
@@ -210,7 +223,7 @@ export class Ground {
     if (!shown.corners) return;
     ctx.font = `700 11px ${palette.font}`;
     const away = Math.max(19, (ROAD_METRES * this.unit * camera.scale) / 2 + 15);
-    for (const corner of this.geometry.corners ?? []) {
+    for (const corner of this.geometry?.corners ?? []) {
       const angle = (corner.angle * Math.PI) / 180 + camera.rotation;
       const px = camera.px(corner.x, corner.y) + Math.cos(angle) * away;
       const py = camera.py(corner.x, corner.y) - Math.sin(angle) * away;
@@ -229,11 +242,13 @@ export class Ground {
    * @param {import("./track.js").Palette} palette
    */
   drawFrame(ctx, camera, palette) {
-    const bounds = this.geometry?.bounds;
-    if (!bounds) return;
+    if (this.geometry === null) return;
+    const { bounds, kind } = this.geometry;
     const corners = [
-      [bounds.x_min, bounds.y_min], [bounds.x_max, bounds.y_min],
-      [bounds.x_max, bounds.y_max], [bounds.x_min, bounds.y_max],
+      [bounds.x_min, bounds.y_min],
+      [bounds.x_max, bounds.y_min],
+      [bounds.x_max, bounds.y_max],
+      [bounds.x_min, bounds.y_max],
     ];
     ctx.globalCompositeOperation = "destination-over";
     ctx.beginPath();
@@ -247,10 +262,10 @@ export class Ground {
     ctx.strokeStyle = palette.roadEdge;
     ctx.lineWidth = 1.5;
     ctx.stroke();
-    ctx.fillStyle = this.geometry.kind === "field" ? palette.field : palette.panel;
+    ctx.fillStyle = kind === "field" ? palette.field : palette.panel;
     ctx.fill();
     ctx.globalCompositeOperation = "source-over";
-    if (this.geometry.kind === "map") this.drawScale(ctx, camera, palette);
+    if (kind === "map") this.drawScale(ctx, camera, palette);
   }
 
   /**

@@ -1,7 +1,7 @@
 // @ts-check
-/** The top bar: lap counter, session clock, state of the track, fastest lap, weather. */
+/** The top bar: lap, session clock, track status, fastest lap, weather. */
 
-import { make, part, setText } from "./elements.js";
+import { byId, make, setText } from "./elements.js";
 import { clockTime, lapTime, words } from "./format.js";
 import { temperature, wind } from "./settings.js";
 
@@ -15,20 +15,24 @@ export class Information {
   constructor(recording, track) {
     this.recording = recording;
     this.track = track;
-    this.lap = part("lap-counter");
-    this.clock = part("session-clock");
-    this.flag = part("flag");
-    this.banner = part("banner");
-    this.fastest = part("fastest-lap");
+    this.lap = byId("lap-counter");
+    this.clock = byId("session-clock");
+    this.flag = byId("flag");
+    this.banner = byId("banner");
+    this.fastest = byId("fastest-lap");
     const { field } = recording;
-    part("lap-fact").hidden = !recording.isRace;
-    part("flag-fact").hidden = field.track_status < 0;
-    part("fastest-fact").hidden = field.best_lap_time < 0;
-    const weather = part("weather");
+    byId("lap-fact").hidden = !recording.isRace;
+    byId("flag-fact").hidden = field.track_status < 0;
+    byId("fastest-fact").hidden = field.best_lap_time < 0;
+    const weather = byId("weather");
     /** @type {[HTMLElement, () => string][]} */
     this.weather = [];
-    const add = (/** @type {string} */ label, /** @type {number} */ place,
-      /** @type {() => string} */ text, optional = true) => {
+    const add = (
+      /** @type {string} */ label,
+      /** @type {number} */ place,
+      /** @type {() => string} */ text,
+      optional = true,
+    ) => {
       if (place < 0) return;
       const value = make("dd");
       weather.append(
@@ -41,7 +45,12 @@ export class Information {
       Number.isFinite(value) ? format(value) : "–";
     weather.replaceChildren();
     add("Air", field.air_temperature, () => show(held(field.air_temperature), temperature), false);
-    add("Track", field.track_temperature, () => show(held(field.track_temperature), temperature), false);
+    add(
+      "Track",
+      field.track_temperature,
+      () => show(held(field.track_temperature), temperature),
+      false,
+    );
     add("Humidity", field.humidity, () => show(held(field.humidity), (v) => `${Math.round(v)} %`));
     add("Wind", field.wind_speed, () => {
       const from = held(field.wind_direction);

@@ -1,13 +1,14 @@
 // @ts-check
-/** Keys, as people know them from video players. */
+/** Keyboard shortcuts, as in video players. */
 
-import { make, makeDialog, part } from "./elements.js";
+import { byId, make, makeDialog } from "./elements.js";
 import { setSetting, settings } from "./settings.js";
 
 /** @typedef {import("./controls.js").Controls} Controls */
 /** @typedef {import("./track.js").Track} Track */
 /** @typedef {import("../engine/engine.js").Engine} Engine */
 
+/** @type {[string[], string][]} */
 const HELP = [
   [["Space", "K"], "Play or pause"],
   [["J", "L"], "10 seconds back, forward"],
@@ -16,29 +17,30 @@ const HELP = [
   [[",", "."], "One frame back, forward"],
   [["0", "…", "9"], "Jump to 0 to 90 %"],
   [["<", ">"], "Slower, faster"],
-  [["R"], "Backwards or forwards"],
+  [["R"], "Play backwards or forwards"],
   [["[", "]"], "Previous, next event"],
   [["A"], "Repeat a section: start, end, off"],
-  [["M"], "Mute or unmute the spoken race control"],
+  [["M"], "Mute or unmute race control"],
   [["F"], "Fullscreen"],
-  [["Esc"], "Choose nobody"],
-  [["+", "−", "="], "Zoom the picture in, out, show everything"],
-  [["Ctrl arrows"], "Move the picture, while it has the focus"],
+  [["Esc"], "Clear the selection"],
+  [["+", "−", "="], "Zoom in, zoom out, show everything"],
+  [["Ctrl arrows"], "Move the picture while it has the focus"],
   [["?"], "This help"],
 ];
 
 /**
- * @param {{engine: Engine, controls: Controls, track: Track, clear: () => void}} parts
+ * @param {{engine: Engine, controls: Controls, track: Track, announce: (text: string) => void,
+ *   clear: () => void}} parts
  */
-export function listenToKeys({ engine, controls, track, clear }) {
+export function listenToKeys({ engine, controls, track, announce, clear }) {
   const list = make("dl", { class: "keys" });
-  for (const [keys, meaning] of /** @type {[string[], string][]} */ (HELP)) {
+  for (const [keys, meaning] of HELP) {
     const term = make("dt");
     for (const key of keys) term.append(key === "…" ? " … " : make("kbd", {}, key), " ");
     list.append(term, make("dd", {}, meaning));
   }
   const help = makeDialog("help", "Keyboard", list);
-  part("help-button").addEventListener("click", () => help.showModal());
+  byId("help-button").addEventListener("click", () => help.showModal());
 
   /** @type {Record<string, () => void>} */
   const actions = {
@@ -61,7 +63,7 @@ export function listenToKeys({ engine, controls, track, clear }) {
     f: () => controls.fullscreen(),
     m: () => {
       setSetting("announce", !settings.announce);
-      controls.say(settings.announce ? "Race control is spoken" : "Muted");
+      announce(settings.announce ? "Race control is read aloud" : "Muted");
     },
     "?": () => (help.open ? help.close() : help.showModal()),
     Escape: clear,
@@ -91,7 +93,8 @@ export function listenToKeys({ engine, controls, track, clear }) {
     const arrows = event.key.startsWith("Arrow") || event.key === "Home" || event.key === "End";
     const slider = target.id === "scrubber";
     // Lists, tabs and scrolling panels keep their arrow keys; buttons keep their space bar.
-    if (arrows && !slider && target.closest("select, [role=tablist], #board-scroll, .tab-panel")) return;
+    if (arrows && !slider && target.closest("select, [role=tablist], #board-scroll, .tab-panel"))
+      return;
     if (event.key === " " && target.closest("button, a, select, summary")) return;
     if (target instanceof HTMLSelectElement) return;
     const shifted = event.shiftKey && arrows ? `Shift+${event.key}` : event.key;
@@ -106,6 +109,7 @@ export function listenToKeys({ engine, controls, track, clear }) {
 function isTyping(target) {
   return (
     target instanceof HTMLTextAreaElement ||
-    (target instanceof HTMLInputElement && ["text", "search", "url", "number"].includes(target.type))
+    (target instanceof HTMLInputElement &&
+      ["text", "search", "url", "number"].includes(target.type))
   );
 }

@@ -11,7 +11,7 @@ const CANDIDATES = ANGLES.length * DISTANCES.length;
 const COSINES = Float32Array.from(ANGLES, (a) => Math.cos((a * Math.PI) / 180));
 const SINES = Float32Array.from(ANGLES, (a) => Math.sin((a * Math.PI) / 180));
 
-/** Height of the picture that the labels are kept on: there may be very many. */
+/** Largest height of the canvas that labels are copied from; beyond it a new column begins. */
 const SHEET_HEIGHT = 2048;
 
 export class LabelPlacer {
@@ -27,11 +27,11 @@ export class LabelPlacer {
     this.colours = /** @type {string[]} */ ([]);
     this.widths = new Float32Array(count);
     this.placed = new Uint8Array(count);
-    /** candidate of the frame before: a label stays where it was as long as it can */
+    /** candidate of the frame before: a label keeps its place as long as it is free */
     this.last = new Int16Array(count).fill(-1);
     this.lefts = new Float32Array(count);
     this.tops = new Float32Array(count);
-    /** left, top, right, bottom of what is taken */
+    /** left, top, right, bottom of each area that is taken */
     this.boxes = new Float32Array(4 * 2 * count);
     this.taken = 0;
     this.pictureWidth = 0;
@@ -150,9 +150,12 @@ export class LabelPlacer {
     if (top + HEIGHT > this.pictureHeight - 2) return false;
     for (let at = 0; at < 4 * this.taken; at += 4) {
       if (
-        left < this.boxes[at + 2] && left + width > this.boxes[at] &&
-        top < this.boxes[at + 3] && top + HEIGHT > this.boxes[at + 1]
-      ) return false;
+        left < this.boxes[at + 2] &&
+        left + width > this.boxes[at] &&
+        top < this.boxes[at + 3] &&
+        top + HEIGHT > this.boxes[at + 1]
+      )
+        return false;
     }
     this.lefts[i] = left;
     this.tops[i] = top;
@@ -174,7 +177,8 @@ export class LabelPlacer {
     const top = this.tops[i];
     ctx.moveTo(x, y);
     ctx.lineTo(
-      Math.min(Math.max(x, left), left + this.widths[i]), Math.min(Math.max(y, top), top + HEIGHT),
+      Math.min(Math.max(x, left), left + this.widths[i]),
+      Math.min(Math.max(y, top), top + HEIGHT),
     );
   }
 
@@ -188,8 +192,15 @@ export class LabelPlacer {
     const { ratio, cellWidth, cellHeight } = this;
     ctx.globalAlpha = dim ? 0.6 : 1;
     ctx.drawImage(
-      this.sheet, this.cellX(cell), this.cellY(cell), cellWidth, cellHeight,
-      (this.lefts[i] * ratio + 0.5) | 0, (this.tops[i] * ratio + 0.5) | 0, cellWidth, cellHeight,
+      this.sheet,
+      this.cellX(cell),
+      this.cellY(cell),
+      cellWidth,
+      cellHeight,
+      (this.lefts[i] * ratio + 0.5) | 0,
+      (this.tops[i] * ratio + 0.5) | 0,
+      cellWidth,
+      cellHeight,
     );
   }
 }

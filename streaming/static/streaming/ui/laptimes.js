@@ -1,14 +1,8 @@
 // @ts-check
 /** Arithmetic on laps, without the page: differences over distance, corner speeds, race traces. */
 
-/**
- * @typedef {object} LapTelemetry GET laps/<entity>/<lap>/telemetry
- * @property {string} entity @property {number} lap @property {number | null} duration
- * @property {number[]} distance @property {number[]} time @property {number} length
- * @property {(number | null)[]} sectors
- * @property {number} start_frame @property {number} end_frame
- * @property {Record<string, (number | null)[]>} channels
- */
+/** @typedef {import("./api.js").Lap} Lap */
+/** @typedef {import("./api.js").LapTelemetry} LapTelemetry */
 
 /**
  * The value at `x` of a curve given at ascending places.
@@ -40,7 +34,11 @@ export function valueAt(xs, ys, x) {
 export function deltaOver(a, b) {
   const ratio = b.distance[b.distance.length - 1] / a.distance[a.distance.length - 1];
   return a.distance.map((distance, i) => {
-    const other = valueAt(b.distance, b.time, Math.min(distance * ratio, b.distance[b.distance.length - 1]));
+    const other = valueAt(
+      b.distance,
+      b.time,
+      Math.min(distance * ratio, b.distance[b.distance.length - 1]),
+    );
     return Number.isNaN(other) ? null : other - b.time[0] - (a.time[i] - a.time[0]);
   });
 }
@@ -61,7 +59,7 @@ export function channelOver(a, b, name) {
   });
 }
 
-/** Metres on either side of a corner in which its slowest point is looked for. */
+/** Metres before and after a corner within which its lowest speed is searched. */
 const CORNER_METRES = 60;
 
 /**
@@ -100,7 +98,7 @@ export function cornerSpeeds(lap, corners) {
 
 /**
  * Per entity, the gap to the leader (s) at the end of each lap.
- * @param {any[]} laps @param {string[]} codes @param {number} frameRate
+ * @param {Lap[]} laps @param {string[]} codes @param {number} frameRate
  * @returns {{laps: number[], gaps: (number | null)[][], positions: (number | null)[][]}}
  */
 export function raceTrace(laps, codes, frameRate) {
@@ -117,7 +115,8 @@ export function raceTrace(laps, codes, frameRate) {
   for (const lap of laps) {
     const row = rows.get(lap.entity);
     if (row === undefined || lap.number < 1) continue;
-    if (lap.end_frame !== null) gaps[row][lap.number - 1] = (lap.end_frame - first[lap.number]) / frameRate;
+    if (lap.end_frame !== null)
+      gaps[row][lap.number - 1] = (lap.end_frame - first[lap.number]) / frameRate;
     positions[row][lap.number - 1] = lap.position;
   }
   return { laps: numbers, gaps, positions };

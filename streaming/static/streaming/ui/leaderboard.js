@@ -1,7 +1,7 @@
 // @ts-check
 /** The order as a real table: position, gaps, laps, tyres, stops; rows move when places change. */
 
-import { make, part, setText } from "./elements.js";
+import { byId, make, setText } from "./elements.js";
 import { gapTime, lapTime, words } from "./format.js";
 import { onSetting, setSetting, settings, speedIn, speedUnit } from "./settings.js";
 import { showTyre, TyreHistory } from "./tyres.js";
@@ -9,10 +9,7 @@ import { showTyre, TyreHistory } from "./tyres.js";
 /** @typedef {import("./recording.js").Recording} Recording */
 /** @typedef {import("./selection.js").Selection} Selection */
 
-const PIT = 3;
-const RETIRED = 4;
-const FINISHED = 5;
-/** Milliseconds for which a gained or lost place is marked. */
+/** Milliseconds for which a gained or lost place is highlighted. */
 const MARKED = 4000;
 const MOVE_DURATION = 350;
 
@@ -26,7 +23,7 @@ const MOVE_DURATION = 350;
  * @property {Text} place
  * @property {HTMLElement} tyre
  * @property {HTMLElement} age
- * @property {HTMLElement} spoken what the button that opens the tyres so far is called
+ * @property {HTMLElement} spoken name of the button that opens the tyre history
  * @property {number} position last shown
  * @property {number} changed when its place last changed
  */
@@ -49,7 +46,7 @@ export class Leaderboard {
     }).observe(this.body);
     this.named = recording.entities.some((entity) => entity.name !== entity.code);
     this.described = this.named || recording.entities.some((entity) => entity.team !== "");
-    this.calm = matchMedia("(prefers-reduced-motion: reduce)");
+    this.reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
     const race = recording.isRace;
     const heads = race
       ? [
@@ -63,21 +60,25 @@ export class Leaderboard {
         ]
       : [
           make("th", { scope: "col", class: "left" }, "Code"),
-          ...(this.described ? [make("th", { scope: "col", class: "left" }, this.named ? "Name" : "Team")] : []),
+          ...(this.described
+            ? [make("th", { scope: "col", class: "left" }, this.named ? "Name" : "Team")]
+            : []),
           ...(recording.field.speed >= 0 ? [make("th", { scope: "col" }, "Speed")] : []),
         ];
     this.tyres = new TyreHistory(recording);
     this.rows = recording.entities.map((_, i) => (race ? this.raceRow(i) : this.plainRow(i)));
     this.body.append(...this.rows.map((row) => row.element));
-    part("board-scroll").replaceChildren(
+    byId("board-scroll").replaceChildren(
       make(
-        "table", { class: "leaderboard", "aria-labelledby": "board-title" },
-        make("thead", {}, make("tr", {}, ...heads)), this.body,
+        "table",
+        { class: "leaderboard", "aria-labelledby": "board-title" },
+        make("thead", {}, make("tr", {}, ...heads)),
+        this.body,
       ),
     );
-    setText(part("board-title"), race ? "Leaderboard" : "Who is there");
-    part("gap-switch").hidden = !race;
-    for (const button of part("gap-switch").querySelectorAll("button")) {
+    setText(byId("board-title"), race ? "Leaderboard" : "Participants");
+    byId("gap-switch").hidden = !race;
+    for (const button of byId("gap-switch").querySelectorAll("button")) {
       button.addEventListener("click", () => {
         setSetting("gap", button.dataset.gap === "gap" ? "gap" : "interval");
       });
@@ -96,20 +97,46 @@ export class Leaderboard {
     const age = make("span", { class: "tyre-age", "aria-hidden": "true" });
     const spoken = make("span", { class: "visually-hidden" });
     const history = make(
-      "button", { type: "button", class: "tyre-button", "aria-haspopup": "dialog", "aria-expanded": "false" },
-      tyre, age, spoken,
+      "button",
+      { type: "button", class: "tyre-button", "aria-haspopup": "dialog", "aria-expanded": "false" },
+      tyre,
+      age,
+      spoken,
     );
     history.addEventListener("click", () => this.tyres.open(i, history));
     const cells = {
       position: make("td", { class: "pos left" }, place, move),
-      gap: make("td"), last: make("td"), best: make("td", { class: "hide-small" }),
-      tyre: make("td", {}, history), pits: make("td"),
+      gap: make("td"),
+      last: make("td"),
+      best: make("td", { class: "hide-small" }),
+      tyre: make("td", {}, history),
+      pits: make("td"),
     };
     const { head, button, check } = this.driverCell(i);
     const element = make(
-      "tr", {}, cells.position, head, cells.gap, cells.last, cells.best, cells.tyre, cells.pits,
+      "tr",
+      {},
+      cells.position,
+      head,
+      cells.gap,
+      cells.last,
+      cells.best,
+      cells.tyre,
+      cells.pits,
     );
-    return { element, cells, button, check, move, place, tyre, age, spoken, position: 0, changed: -Infinity };
+    return {
+      element,
+      cells,
+      button,
+      check,
+      move,
+      place,
+      tyre,
+      age,
+      spoken,
+      position: 0,
+      changed: -Infinity,
+    };
   }
 
   /** @param {number} i @returns {Row} */
@@ -118,15 +145,28 @@ export class Leaderboard {
     const { head, button, check } = this.driverCell(i);
     const entity = this.recording.entities[i];
     cells.name.textContent = [this.named ? entity.name : "", entity.team]
-      .filter((text) => text !== "").join(", ");
+      .filter((text) => text !== "")
+      .join(", ");
     const element = make(
-      "tr", {}, head, ...(this.described ? [cells.name] : []),
+      "tr",
+      {},
+      head,
+      ...(this.described ? [cells.name] : []),
       ...(this.recording.field.speed >= 0 ? [cells.speed] : []),
     );
     const none = make("span");
     return {
-      element, cells, button, check, move: none, place: document.createTextNode(""), tyre: none,
-      age: none, spoken: none, position: 0, changed: -Infinity,
+      element,
+      cells,
+      button,
+      check,
+      move: none,
+      place: document.createTextNode(""),
+      tyre: none,
+      age: none,
+      spoken: none,
+      position: 0,
+      changed: -Infinity,
     };
   }
 
@@ -136,10 +176,15 @@ export class Leaderboard {
     const stripe = make("span", { class: "stripe" });
     stripe.style.backgroundColor = entity.colour;
     const check = make("span", { class: "check", "aria-hidden": "true" });
-    const about = [entity.name, entity.team].filter((t) => t !== "" && t !== entity.code).join(", ");
+    const about = [entity.name, entity.team]
+      .filter((t) => t !== "" && t !== entity.code)
+      .join(", ");
     const button = make(
-      "button", { type: "button", class: "driver", "aria-pressed": "false", title: about },
-      stripe, entity.code, check,
+      "button",
+      { type: "button", class: "driver", "aria-pressed": "false", title: about },
+      stripe,
+      entity.code,
+      check,
     );
     if (about !== "") button.setAttribute("aria-label", `${entity.code}, ${about}`);
     button.addEventListener("click", () => this.selection.toggle(i));
@@ -148,7 +193,7 @@ export class Leaderboard {
   }
 
   showGapChoice() {
-    for (const button of part("gap-switch").querySelectorAll("button")) {
+    for (const button of byId("gap-switch").querySelectorAll("button")) {
       button.setAttribute("aria-pressed", String(button.dataset.gap === settings.gap));
     }
     setText(this.gapHead, settings.gap === "gap" ? "Gap" : "Interval");
@@ -163,12 +208,12 @@ export class Leaderboard {
     });
   }
 
-  /** Stints have come: a history that was opened before is told in full. */
+  /** Laps and stints have come: update an open tyre history. */
   tablesArrived() {
     this.tyres.refresh();
   }
 
-  /** @param {any[]} standings at the start of the race */
+  /** @param {import("./api.js").Standing[]} standings at the start of the race */
   setGrid(standings) {
     for (const standing of standings) {
       if (standing.position !== null) {
@@ -193,10 +238,12 @@ export class Leaderboard {
       const unit = this.recording.layout.fields[field.speed]?.unit ?? "";
       let text = "–";
       if (Number.isFinite(speed)) {
-        text = unit === "km/h"
-          ? `${speedIn(speed).toFixed(0)} ${speedUnit()}` : `${speed.toFixed(1)} ${unit}`;
+        text =
+          unit === "km/h"
+            ? `${speedIn(speed).toFixed(0)} ${speedUnit()}`
+            : `${speed.toFixed(1)} ${unit}`;
       }
-      setText(row.cells.speed, seen ? text : "not seen");
+      setText(row.cells.speed, seen ? text : "no data");
       row.element.classList.toggle("out", !seen);
     });
   }
@@ -226,7 +273,7 @@ export class Leaderboard {
   fillRow(row, i, place, fastest, now) {
     const { sampler, field } = this.recording;
     const status = sampler.held(field.status, i);
-    const out = status === RETIRED || place >= 1000;
+    const out = status === this.recording.carStatus.retired || place >= 1000;
     setText(row.place, place >= 1000 ? "–" : String(place));
     if (row.position !== 0 && place !== row.position) {
       row.changed = now;
@@ -239,8 +286,10 @@ export class Leaderboard {
     const start = this.grid.get(i);
     const moved = start === undefined || out ? 0 : start - place;
     setText(row.move, moved > 0 ? "▲" : moved < 0 ? "▼" : "");
-    row.cells.position.title = moved === 0
-      ? "" : `${Math.abs(moved)} place${Math.abs(moved) === 1 ? "" : "s"} ${moved > 0 ? "gained" : "lost"} since the start`;
+    row.cells.position.title =
+      moved === 0
+        ? ""
+        : `${Math.abs(moved)} place${Math.abs(moved) === 1 ? "" : "s"} ${moved > 0 ? "gained" : "lost"} since the start`;
     row.element.classList.toggle("out", out);
     setText(row.cells.gap, this.gapText(i, status, place, out));
     const last = sampler.held(field.last_lap_time, i);
@@ -248,7 +297,8 @@ export class Leaderboard {
     setText(row.cells.last, lapTime(last));
     setText(row.cells.best, lapTime(best));
     row.cells.best.className = best === fastest ? "hide-small time-purple" : "hide-small";
-    row.cells.last.className = out || !(last > 0) ? "" : last === fastest ? "time-purple" : last === best ? "time-best" : "";
+    row.cells.last.className =
+      out || !(last > 0) ? "" : last === fastest ? "time-purple" : last === best ? "time-best" : "";
     this.fillTyre(row, i);
     const stops = sampler.held(field.pit_stops, i);
     setText(row.cells.pits, Number.isFinite(stops) ? String(stops) : "–");
@@ -256,12 +306,16 @@ export class Leaderboard {
 
   /** @param {number} i @param {number} status @param {number} place @param {boolean} out */
   gapText(i, status, place, out) {
-    const { sampler, field } = this.recording;
+    const { sampler, field, carStatus } = this.recording;
     if (out) return "OUT";
-    if (status === PIT) return "IN PIT";
+    if (status === carStatus.pit) return "IN PIT";
     if (place === 1) {
       const lap = sampler.held(field.lap, i);
-      return status === FINISHED ? "WINNER" : Number.isFinite(lap) ? `Lap ${lap}` : "Leader";
+      return status === carStatus.finished
+        ? "WINNER"
+        : Number.isFinite(lap)
+          ? `Lap ${lap}`
+          : "Leader";
     }
     return gapTime(sampler.held(settings.gap === "gap" ? field.gap_to_leader : field.interval, i));
   }
@@ -288,14 +342,15 @@ export class Leaderboard {
       if (next !== element) this.body.insertBefore(element, next);
       previous = element;
     }
-    if (focused instanceof HTMLElement && this.body.contains(focused)) focused.focus({ preventScroll: true });
+    if (focused instanceof HTMLElement && this.body.contains(focused))
+      focused.focus({ preventScroll: true });
     // The rows are equally high: where each was follows from its place, without asking the browser,
     // which would have to lay out the whole page at once to answer.
     const places = this.places;
     order.forEach((entity, place) => {
       const distance = (places[entity] - place) * this.rowHeight;
       places[entity] = place;
-      if (distance === 0 || this.calm.matches) return;
+      if (distance === 0 || this.reducedMotion.matches) return;
       this.rows[entity].element.animate(
         [{ transform: `translateY(${distance}px)` }, { transform: "none" }],
         { duration: MOVE_DURATION, easing: "ease-in-out" },

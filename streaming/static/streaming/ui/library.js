@@ -1,5 +1,5 @@
 // @ts-check
-/** The library page: filters act at once, durations read well, imports show their progress. */
+/** The library page: filters, readable durations, and the progress of imports. */
 
 import { spokenDuration } from "./format.js";
 import { toggleTheme } from "./settings.js";
@@ -11,7 +11,7 @@ for (const select of form.querySelectorAll("select")) {
   select.addEventListener("change", () => form.requestSubmit());
 }
 form.addEventListener("submit", () => {
-  // Empty filters need not stand in the address.
+  // Empty filters are left out of the address.
   for (const field of /** @type {NodeListOf<HTMLInputElement>} */ (
     form.querySelectorAll("input, select")
   )) {
@@ -21,7 +21,8 @@ form.addEventListener("submit", () => {
 addEventListener("pageshow", () => {
   for (const field of /** @type {NodeListOf<HTMLInputElement>} */ (
     form.querySelectorAll("input, select")
-  )) field.disabled = false;
+  ))
+    field.disabled = false;
 });
 
 document.getElementById("theme-button")?.addEventListener("click", toggleTheme);
@@ -32,7 +33,7 @@ for (const element of /** @type {NodeListOf<HTMLElement>} */ (
   element.textContent = spokenDuration(Number(element.dataset.seconds));
 }
 
-/** Follow the imports that are under way; when one ends, the card is new. */
+/** Show the progress of imports; reload the page when one ends. */
 async function followImports() {
   const loading = /** @type {NodeListOf<HTMLElement>} */ (
     document.querySelectorAll(".card[data-state=importing], .card[data-state=pending]")
@@ -41,6 +42,7 @@ async function followImports() {
   for (const card of loading) {
     const response = await fetch(`/api/sessions/${card.dataset.slug}`);
     if (!response.ok) continue;
+    /** @type {{loading: boolean, progress: number}} */
     const session = await response.json();
     if (!session.loading) {
       location.reload();

@@ -1,7 +1,7 @@
 // @ts-check
-/** The tabs beside the picture, each filled when it is first looked at. */
+/** The tabs beside the picture; each is built when it is first shown. */
 
-import { make, part } from "./elements.js";
+import { byId, make } from "./elements.js";
 import { Feed } from "./feed.js";
 import { setSetting, settings } from "./settings.js";
 
@@ -12,8 +12,7 @@ import { setSetting, settings } from "./settings.js";
  * @property {import("./selection.js").Selection} selection
  * @property {import("./api.js").Api} api
  * @property {import("./track.js").Track} track
- * @property {import("./timeline.js").Timeline} timeline
- * @property {HTMLElement} announcer
+ * @property {(text: string) => void} announce to screen readers, politely
  */
 
 /**
@@ -26,20 +25,26 @@ import { setSetting, settings } from "./settings.js";
 /** @typedef {new (element: HTMLElement, context: Context) => Panel} PanelClass */
 /** @typedef {{id: string, label: string, race: boolean, load: () => Promise<PanelClass>}} PanelKind */
 
-/** Those with charts are loaded when they are first looked at: to start the charts' library takes
+/** Those with charts are loaded when they are first shown: to start the chart library takes
  * longer than to build the rest of the page. @type {PanelKind[]} */
 const KINDS = [
   { id: "feed", label: "Race control", race: false, load: async () => Feed },
   {
-    id: "telemetry", label: "Telemetry", race: false,
+    id: "telemetry",
+    label: "Telemetry",
+    race: false,
     load: async () => (await import("./telemetry.js")).Telemetry,
   },
   {
-    id: "compare", label: "Compare laps", race: true,
+    id: "compare",
+    label: "Compare laps",
+    race: true,
     load: async () => (await import("./compare.js")).Compare,
   },
   {
-    id: "strategy", label: "Strategy", race: true,
+    id: "strategy",
+    label: "Strategy",
+    race: true,
     load: async () => (await import("./strategy.js")).Strategy,
   },
 ];
@@ -57,25 +62,26 @@ export class Panels {
       const label = kind.id === "feed" && !context.recording.isRace ? "Events" : kind.label;
       const tab = make(
         "button",
-        { type: "button", role: "tab", id: `tab-${kind.id}`, "aria-controls": `panel-${kind.id}` }, label,
+        { type: "button", role: "tab", id: `tab-${kind.id}`, "aria-controls": `panel-${kind.id}` },
+        label,
       );
-      const element = make(
-        "div",
-        {
-          role: "tabpanel", id: `panel-${kind.id}`, class: "tab-panel", tabindex: "0",
-          "aria-labelledby": tab.id,
-        },
-      );
+      const element = make("div", {
+        role: "tabpanel",
+        id: `panel-${kind.id}`,
+        class: "tab-panel",
+        tabindex: "0",
+        "aria-labelledby": tab.id,
+      });
       tab.addEventListener("click", () => this.choose(kind.id));
       this.entries.set(kind.id, { tab, element, kind, panel: null, loading: false });
     }
     const all = [...this.entries.values()];
-    part("tabs").replaceChildren(...all.map((entry) => entry.tab));
-    part("tab-panels").replaceChildren(...all.map((entry) => entry.element));
-    part("tabs").onkeydown = (event) => this.arrow(event);
+    byId("tabs").replaceChildren(...all.map((entry) => entry.tab));
+    byId("tab-panels").replaceChildren(...all.map((entry) => entry.element));
+    byId("tabs").onkeydown = (event) => this.arrow(event);
     this.current = "";
     this.choose(this.entries.has(settings.tab) ? settings.tab : "feed", false);
-    new ResizeObserver(() => this.restyle()).observe(part("tab-panels"));
+    new ResizeObserver(() => this.restyle()).observe(byId("tab-panels"));
   }
 
   /** @param {string} id @param {boolean} [keep] remember it */
@@ -94,7 +100,7 @@ export class Panels {
     else void this.fill(entry);
   }
 
-  /** Make the panel of a tab that has not been looked at before.
+  /** Build the panel of a tab that is shown for the first time.
    * @param {{element: HTMLElement, kind: PanelKind, panel: Panel | null, loading: boolean}} entry */
   async fill(entry) {
     if (entry.loading) return;
@@ -114,7 +120,8 @@ export class Panels {
   arrow(event) {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (step === undefined) return;
-    const next = this.ids[(this.ids.indexOf(this.current) + step + this.ids.length) % this.ids.length];
+    const next =
+      this.ids[(this.ids.indexOf(this.current) + step + this.ids.length) % this.ids.length];
     this.choose(next);
     this.entries.get(next)?.tab.focus();
     event.preventDefault();
@@ -137,9 +144,4 @@ export class Panels {
   restyle() {
     for (const entry of this.entries.values()) entry.panel?.restyle?.();
   }
-}
-
-/** @param {Context} context */
-export function openPanels(context) {
-  return new Panels(context);
 }

@@ -1,19 +1,56 @@
 // @ts-check
 /** What the panels need to know of a recording: its fields by name, its entities, its laps. */
 
+/** @typedef {import("./api.js").Lap} Lap */
+/** @typedef {import("./api.js").RaceEvent} RaceEvent */
+/** @typedef {import("./api.js").SessionDetail} SessionDetail */
+/** @typedef {import("./api.js").Stint} Stint */
 /** @typedef {import("../engine/layout.js").Layout} Layout */
 /** @typedef {import("../engine/interpolate.js").Sampler} Sampler */
 
 /** Colours for entities that brought none; each is readable on dark and on light. */
 const SPARE_COLOURS = [
-  "#3b82f6", "#e0592a", "#1fa362", "#b552d6", "#c98a00", "#0fa3b1", "#d63a6a", "#7a869c",
+  "#3b82f6",
+  "#e0592a",
+  "#1fa362",
+  "#b552d6",
+  "#c98a00",
+  "#0fa3b1",
+  "#d63a6a",
+  "#7a869c",
 ];
 
 const FIELDS = /** @type {const} */ ([
-  "x", "y", "speed", "throttle", "brake", "rpm", "gear", "drs", "status", "position", "lap",
-  "progress", "gap_to_leader", "interval", "tyre", "tyre_age", "pit_stops", "last_lap_time",
-  "best_lap_time", "sector1", "sector2", "sector3", "track_status", "leader_lap",
-  "air_temperature", "track_temperature", "humidity", "wind_speed", "wind_direction", "rain",
+  "x",
+  "y",
+  "speed",
+  "throttle",
+  "brake",
+  "rpm",
+  "gear",
+  "drs",
+  "status",
+  "position",
+  "lap",
+  "progress",
+  "gap_to_leader",
+  "interval",
+  "tyre",
+  "tyre_age",
+  "pit_stops",
+  "last_lap_time",
+  "best_lap_time",
+  "sector1",
+  "sector2",
+  "sector3",
+  "track_status",
+  "leader_lap",
+  "air_temperature",
+  "track_temperature",
+  "humidity",
+  "wind_speed",
+  "wind_direction",
+  "rain",
 ]);
 
 /** @typedef {typeof FIELDS[number]} FieldName */
@@ -25,7 +62,7 @@ const FIELDS = /** @type {const} */ ([
  * @property {string} label what stands beside its mark
  */
 
-/** Longer codes are people's names: the family name is enough beside a mark. @param {string} code */
+/** Codes that are long are names of people: the family name is enough beside a mark. @param {string} code */
 function shortName(code) {
   if (code.length <= 6) return code;
   return code.split(" ").findLast((word) => word.length > 3) ?? code;
@@ -34,45 +71,54 @@ function shortName(code) {
 export class Recording {
   /**
    * @param {Layout} layout @param {Sampler} sampler
-   * @param {any} detail GET sessions/<slug>
+   * @param {SessionDetail} detail
    */
   constructor(layout, sampler, detail) {
     this.layout = layout;
     this.sampler = sampler;
-    this.detail = detail;
     /** position of each known field in the layout, -1 where it is not recorded */
     this.field = /** @type {Record<FieldName, number>} */ (
       Object.fromEntries(FIELDS.map((name) => [name, layout.index(name)]))
     );
-    const known = new Map((detail.entities ?? []).map((/** @type {any} */ e) => [e.code, e]));
+    const known = new Map(detail.entities.map((entity) => [entity.code, entity]));
     const groups = /** @type {string[]} */ ([]);
     /** @type {EntityInfo[]} */
     this.entities = layout.entities.map((code) => {
-      const entity = known.get(code) ?? {};
-      const group = entity.team || code;
-      if (!entity.colour && !groups.includes(group)) groups.push(group);
+      const { name = "", number = "", team = "", colour = "", kind = "" } = known.get(code) ?? {};
+      const group = team || code;
+      if (colour === "" && !groups.includes(group)) groups.push(group);
       return {
-        code, name: entity.name || code, number: entity.number ?? "", team: entity.team ?? "",
-        colour: entity.colour || SPARE_COLOURS[groups.indexOf(group) % SPARE_COLOURS.length],
-        kind: entity.kind ?? "", label: entity.kind === "ball" ? "" : shortName(code),
+        code,
+        name: name || code,
+        number,
+        team,
+        colour: colour || SPARE_COLOURS[groups.indexOf(group) % SPARE_COLOURS.length],
+        kind,
+        label: kind === "ball" ? "" : shortName(code),
       };
     });
     /** has laps and an order: the panels of a race make sense */
     this.isRace = this.field.position >= 0 && this.field.lap >= 0;
     /** @type {number | null} */
-    this.totalLaps = detail.metadata?.total_laps ?? null;
-    this.raceStartFrame = detail.metadata?.race_start_frame ?? 0;
-    /** @type {any[]} */
+    this.totalLaps = whole(detail.metadata.total_laps);
+    this.raceStartFrame = whole(detail.metadata.race_start_frame) ?? 0;
+    /** the sample of `status` for each name; NaN, which equals no sample, where the schema lacks it */
+    this.carStatus = {
+      pit: this.sampleOf("status", "pit"),
+      retired: this.sampleOf("status", "retired"),
+      finished: this.sampleOf("status", "finished"),
+    };
+    /** @type {RaceEvent[]} */
     this.events = [];
-    /** @type {any[]} */
+    /** @type {Lap[]} */
     this.laps = [];
-    /** @type {any[]} */
+    /** @type {Stint[]} */
     this.stints = [];
     /** first frame of the leader's lap 1, 2, 3… */
     this.lapStarts = /** @type {number[]} */ ([]);
   }
 
-  /** @param {any[]} laps @param {any[]} stints */
+  /** @param {Lap[]} laps @param {Stint[]} stints */
   setLaps(laps, stints) {
     this.laps = laps;
     this.stints = stints;
@@ -93,6 +139,20 @@ export class Recording {
     return this.layout.entities.indexOf(code);
   }
 
+  /**
+   * The sample that the schema gives this name, NaN where it has no such name.
+   * @param {FieldName} field @param {string} label
+   */
+  sampleOf(field, label) {
+    const labels = this.layout.fields[this.field[field]]?.labels ?? [];
+    return labels.includes(label) ? labels.indexOf(label) : NaN;
+  }
+
+  /** @param {string} code @param {number} number @returns {Lap | undefined} */
+  lap(code, number) {
+    return this.laps.find((lap) => lap.entity === code && lap.number === number);
+  }
+
   /** @param {FieldName} field @param {number} value @returns {string} the value's name, or "" */
   label(field, value) {
     const place = this.field[field];
@@ -108,4 +168,9 @@ export class Recording {
     }
     return lap;
   }
+}
+
+/** A number of the session's metadata, null where it is none. @param {unknown} value */
+function whole(value) {
+  return Number.isInteger(value) ? /** @type {number} */ (value) : null;
 }

@@ -1,7 +1,7 @@
 // @ts-check
-/** The chosen entities: one set that every panel shows. */
+/** The selected entities, which all panels share. */
 
-/** So many can be told apart in a chart. */
+/** More than this cannot be told apart in a chart. */
 export const MOST_CHOSEN = 6;
 
 export class Selection {

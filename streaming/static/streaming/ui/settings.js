@@ -1,5 +1,5 @@
 // @ts-check
-/** What is remembered on this device, in one place. */
+/** The settings, which are kept in this browser. */
 
 /**
  * @typedef {object} Settings
@@ -12,31 +12,73 @@
  * @property {boolean} announce
  * @property {boolean} skipRed
  * @property {boolean} blueFlags shown in the feed
- * @property {string} name what others in a room see, "" for what the server says
+ * @property {string} name shown to others in a room; "": the server chooses one
+ */
+
+/**
+ * Those that are on or off.
+ * @typedef {"labels"|"trails"|"corners"|"announce"|"skipRed"|"blueFlags"} SwitchName
  */
 
 const KEY = "replay.settings";
 
 /** @type {Settings} */
 const DEFAULTS = {
-  units: "metric", gap: "interval", tab: "feed",
-  labels: true, trails: true, corners: true, announce: true, skipRed: false,
-  blueFlags: false, name: "",
+  units: "metric",
+  gap: "interval",
+  tab: "feed",
+  labels: true,
+  trails: true,
+  corners: true,
+  announce: true,
+  skipRed: false,
+  blueFlags: false,
+  name: "",
 };
 
-/** @returns {Settings} */
-function stored() {
+/**
+ * What was stored, as far as it is sound: another version of this page may have written it, or a
+ * person may have.
+ * @param {string | null} text
+ * @returns {Settings}
+ */
+export function readSettings(text) {
+  const stored = parseObject(text);
+  const flag = (/** @type {SwitchName} */ name) => {
+    const value = stored[name];
+    return typeof value === "boolean" ? value : DEFAULTS[name];
+  };
+  const words = (/** @type {"tab" | "name"} */ name) => {
+    const value = stored[name];
+    return typeof value === "string" ? value : DEFAULTS[name];
+  };
+  return {
+    units: stored.units === "imperial" ? "imperial" : "metric",
+    gap: stored.gap === "gap" ? "gap" : "interval",
+    tab: words("tab"),
+    labels: flag("labels"),
+    trails: flag("trails"),
+    corners: flag("corners"),
+    announce: flag("announce"),
+    skipRed: flag("skipRed"),
+    blueFlags: flag("blueFlags"),
+    name: words("name"),
+  };
+}
+
+/** @param {string | null} text @returns {Record<string, unknown>} empty where it is no JSON object */
+function parseObject(text) {
   try {
-    const value = JSON.parse(localStorage.getItem(KEY) ?? "{}");
-    return { ...DEFAULTS, ...(typeof value === "object" ? value : {}) };
+    /** @type {unknown} */
+    const value = JSON.parse(text ?? "{}");
+    return typeof value === "object" && value !== null ? { ...value } : {};
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    return { ...DEFAULTS };
+    return {};
   }
 }
 
-/** @type {Settings} */
-export const settings = stored();
+export const settings = readSettings(localStorage.getItem(KEY));
 
 /** @type {((name: keyof Settings) => void)[]} */
 const listeners = [];
@@ -56,7 +98,7 @@ export function setSetting(name, value) {
   for (const listener of listeners) listener(name);
 }
 
-/** Change between light and dark, and keep it. */
+/** Switch between light and dark, and remember it. */
 export function toggleTheme() {
   const theme = document.documentElement.dataset.theme === "light" ? "dark" : "light";
   localStorage.setItem("replay.theme", theme);

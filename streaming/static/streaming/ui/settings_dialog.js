@@ -1,41 +1,40 @@
 // @ts-check
-/** The dialog of settings: units, theme, what the picture shows, what is spoken. */
+/** The settings dialog: units, theme, what the picture shows, what is read aloud. */
 
-import { make, makeDialog, part } from "./elements.js";
+import { byId, make, makeDialog } from "./elements.js";
 import { onSetting, setSetting, settings, toggleTheme } from "./settings.js";
 
-/** @typedef {import("./settings.js").Settings} Settings */
+/** @typedef {import("./settings.js").SwitchName} SwitchName */
 
-const SWITCHES = /** @type {[keyof Settings, string][]} */ ([
-  ["labels", "Codes beside the marks"],
+const SWITCHES = /** @type {[SwitchName, string][]} */ ([
+  ["labels", "Driver codes"],
   ["trails", "Trails"],
   ["corners", "Corner numbers and sectors"],
-  ["announce", "Speak race control to screen readers"],
+  ["announce", "Read race control aloud (screen readers)"],
 ]);
 
 export function openSettings() {
   const rows = [];
   const units = make("select", { id: "units" });
   units.append(
-    make("option", { value: "metric" }, "Kilometres, °C"),
-    make("option", { value: "imperial" }, "Miles, °F"),
+    make("option", { value: "metric" }, "Metric (km/h, °C)"),
+    make("option", { value: "imperial" }, "Imperial (mph, °F)"),
   );
   units.value = settings.units;
   units.addEventListener("change", () =>
-    setSetting("units", units.value === "imperial" ? "imperial" : "metric"));
+    setSetting("units", units.value === "imperial" ? "imperial" : "metric"),
+  );
   rows.push(make("div", { class: "field-row" }, make("label", { for: "units" }, "Units"), units));
-  const theme = make("button", { type: "button", class: "button" }, "Change");
+  const theme = make("button", { type: "button", class: "button" }, "Switch light/dark");
   theme.addEventListener("click", toggleTheme);
-  rows.push(make("div", { class: "field-row" }, make("span", {}, "Light or dark"), theme));
+  rows.push(make("div", { class: "field-row" }, make("span", {}, "Theme"), theme));
   for (const [name, label] of SWITCHES) {
     const box = make("input", { type: "checkbox", id: `setting-${name}` });
-    box.checked = Boolean(settings[name]);
-    box.addEventListener("change", () => setSetting(name, /** @type {any} */ (box.checked)));
-    onSetting(() => (box.checked = Boolean(settings[name])));
-    rows.push(
-      make("div", { class: "field-row" }, make("label", { for: box.id }, label), box),
-    );
+    box.checked = settings[name];
+    box.addEventListener("change", () => setSetting(name, box.checked));
+    onSetting(() => (box.checked = settings[name]));
+    rows.push(make("div", { class: "field-row" }, make("label", { for: box.id }, label), box));
   }
   const dialog = makeDialog("settings", "Settings", ...rows);
-  part("settings-button").addEventListener("click", () => dialog.showModal());
+  byId("settings-button").addEventListener("click", () => dialog.showModal());
 }

@@ -1,16 +1,24 @@
 // @ts-check
-/** The address that leads another person to the same moment. */
+/** Links to a moment of a session: making them and reading them. */
 
-import { make, makeDialog, part } from "./elements.js";
+import { byId, make, makeDialog } from "./elements.js";
 
 /** @typedef {import("../engine/engine.js").Engine} Engine */
 /** @typedef {import("./selection.js").Selection} Selection */
 /** @typedef {import("./recording.js").Recording} Recording */
 
 /**
- * What an address asks for.
- * @param {string} [search]
- * @returns {{time: number|null, speed: number|null, drivers: string[], room: string|null}}
+ * What a page's address asks for; null where it says nothing.
+ * @typedef {object} Address
+ * @property {number | null} time seconds
+ * @property {number | null} speed
+ * @property {string[]} drivers codes
+ * @property {string | null} room
+ */
+
+/**
+ * @param {string} [search] the address from its "?" on
+ * @returns {Address}
  */
 export function readAddress(search = location.search) {
   const query = new URLSearchParams(search);
@@ -53,11 +61,17 @@ export function openShare(engine, selection, recording) {
   const copy = make("button", { type: "button", class: "button primary" }, "Copy");
   const note = make("p", { role: "status" });
   const dialog = makeDialog(
-    "share", "Share this moment",
-    make("p", {}, "The link opens this session at this time, with this speed and these drivers."),
-    make("div", { class: "field-row" }, field, copy), note,
+    "share",
+    "Share this moment",
+    make(
+      "p",
+      {},
+      "The link opens this session at this time, with this speed and the selected drivers.",
+    ),
+    make("div", { class: "field-row" }, field, copy),
+    note,
   );
-  part("share-button").addEventListener("click", () => {
+  byId("share-button").addEventListener("click", () => {
     field.value = addressOf(engine, selection, recording);
     note.textContent = "";
     dialog.showModal();
@@ -72,8 +86,8 @@ export async function copyText(field, note) {
     await navigator.clipboard.writeText(field.value);
     note.textContent = "Copied.";
   } catch (error) {
-    // Without the right to the clipboard (or without https) the person copies it.
+    // Pages without https, or without permission, may not write to the clipboard.
     field.select();
-    note.textContent = `Copy it by hand: the browser does not allow it (${error instanceof Error ? error.name : error}).`;
+    note.textContent = `The browser did not allow copying (${error instanceof Error ? error.name : error}). Press Ctrl+C.`;
   }
 }

@@ -1,7 +1,7 @@
 // @ts-check
 /** The large Play button over the picture of a session that has not been played yet. */
 
-import { part } from "./elements.js";
+import { byId } from "./elements.js";
 
 /** @typedef {import("../engine/engine.js").Engine} Engine */
 
@@ -9,11 +9,11 @@ export class StartButton {
   /** @param {Engine} engine */
   constructor(engine) {
     this.engine = engine;
-    this.button = part("start");
+    this.button = byId("start");
     this.played = false;
     this.button.addEventListener("click", () => {
       engine.play();
-      // It goes: whoever uses the keyboard is taken to the control that pauses.
+      // This button disappears: move the focus to the button that pauses.
       const control = document.querySelector("#buttons .play");
       if (control instanceof HTMLElement) control.focus({ preventScroll: true });
     });

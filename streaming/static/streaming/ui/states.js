@@ -1,7 +1,7 @@
 // @ts-check
-/** What the page says where it does not simply play: importing, waiting, reconnecting, ended, error. */
+/** The message over the picture while importing, waiting, reconnecting, ended or failed. */
 
-import { make, part, setText } from "./elements.js";
+import { byId, make, setText } from "./elements.js";
 
 /** @typedef {import("../engine/engine.js").Engine} Engine */
 
@@ -9,30 +9,18 @@ export class States {
   /** @param {Engine} engine */
   constructor(engine) {
     this.engine = engine;
-    this.curtain = part("curtain");
-    this.message = part("curtain-message");
-    this.progress = /** @type {HTMLProgressElement} */ (part("curtain-progress"));
-    this.actions = part("curtain-actions");
+    this.curtain = byId("curtain");
+    this.message = byId("curtain-message");
+    this.progress = /** @type {HTMLProgressElement} */ (byId("curtain-progress"));
+    this.actions = byId("curtain-actions");
     this.spinner = /** @type {HTMLElement} */ (this.curtain.querySelector(".spinner"));
-    this.retryAt = 0;
+    this.loading = { progress: 0, message: "" };
     engine.on("status", () => this.show());
     engine.on("loading", (loading) => {
       this.progress.value = loading.progress;
       this.loading = loading;
-      this.show();
     });
-    engine.on("lost", (lost) => {
-      this.retryAt = lost.delay === null ? 0 : performance.now() + lost.delay;
-    });
-    this.loading = /** @type {any} */ (null);
     this.shown = "";
-    this.show();
-  }
-
-  /** A failure outside of the engine. @param {string} message */
-  fail(message) {
-    this.engine.status = "error";
-    this.engine.problem = message;
     this.show();
   }
 
@@ -44,29 +32,36 @@ export class States {
     switch (engine.status) {
       case "connecting":
         kind = "blocking";
-        text = engine.problem !== "" ? `${engine.problem} Trying again…`
-          : engine.opening !== null ? "Live: waiting for the first frame…" : "Connecting…";
+        text =
+          engine.problem !== ""
+            ? `${engine.problem} Trying again…`
+            : engine.opening
+              ? "Live: waiting for the first frame…"
+              : "Connecting…";
         break;
       case "importing": {
         kind = "blocking";
-        const percent = Math.round(this.loading?.progress ?? 0);
-        text = `Importing: ${percent} %. ${this.loading?.message ?? ""}`;
+        const { progress, message } = this.loading;
+        text = `Importing: ${Math.round(progress)} %. ${message}`;
         break;
       }
       case "buffering":
         kind = "small";
-        text = engine.playing && engine.atEdge(engine.frame)
-          ? "Waiting for what comes next…" : "Loading frames…";
+        text =
+          engine.playing && engine.atEdge(engine.frame)
+            ? "Waiting for live data…"
+            : "Loading frames…";
         break;
       case "reconnecting":
         kind = "small";
-        text = engine.buffered > 1
-          ? "Connection lost. Playing what is loaded, reconnecting…"
-          : `${engine.problem || "Connection lost."} Reconnecting…`;
+        text =
+          engine.buffered > 1
+            ? "Connection lost. Playing buffered data while reconnecting…"
+            : `${engine.problem || "Connection lost."} Reconnecting…`;
         break;
       case "ended":
         kind = "small";
-        text = "The end";
+        text = "End of the recording";
         break;
       case "error":
         kind = "blocking";
@@ -82,7 +77,7 @@ export class States {
     this.shown = engine.status;
   }
 
-  /** What can be done about it. */
+  /** Offer what a person can do about it. */
   offer() {
     this.actions.replaceChildren();
     if (this.engine.status === "error") {

@@ -1,14 +1,15 @@
 // @ts-check
-/** The race as a whole: gaps and positions over the laps, and who ran which tyres when. */
+/** The race as a whole: gaps, positions and tyres over the laps. */
 
 import { makeChart } from "./charts.js";
 import { make } from "./elements.js";
 import { words } from "./format.js";
 import { raceTrace } from "./laptimes.js";
 
+/** @typedef {import("./charts.js").Chart} Chart */
 /** @typedef {import("./panels.js").Context} Context */
 
-/** Gaps beyond this (s) are cut off: lapped cars would press all others together. */
+/** Gaps beyond this (s) are cut off: lapped cars would squeeze all others together. */
 const MOST_GAP = 120;
 
 export class Strategy {
@@ -16,7 +17,7 @@ export class Strategy {
   constructor(element, context) {
     this.element = element;
     this.context = context;
-    this.charts = /** @type {any[]} */ ([]);
+    this.charts = /** @type {Chart[]} */ ([]);
     this.lap = 0;
     context.selection.onChange(() => this.show());
   }
@@ -37,9 +38,20 @@ export class Strategy {
     const codes = recording.entities.map((entity) => entity.code);
     const trace = raceTrace(recording.laps, codes, this.context.engine.frameRate);
     this.element.replaceChildren();
-    const gaps = trace.gaps.map((row) => row.map((gap) => (gap === null || gap > MOST_GAP ? null : gap)));
-    this.chart("Gap to the leader", "s, at the end of each lap", 260, trace.laps, gaps, (v) => `+${Math.round(v)}`);
-    this.chart("Position", "at the end of each lap", 260, trace.laps, trace.positions, (v) => String(Math.round(v)));
+    const gaps = trace.gaps.map((row) =>
+      row.map((gap) => (gap === null || gap > MOST_GAP ? null : gap)),
+    );
+    this.chart(
+      "Gap to the leader",
+      "s, at the end of each lap",
+      260,
+      trace.laps,
+      gaps,
+      (v) => `+${Math.round(v)}`,
+    );
+    this.chart("Position", "at the end of each lap", 260, trace.laps, trace.positions, (v) =>
+      String(Math.round(v)),
+    );
     this.element.append(this.stints());
   }
 
@@ -50,14 +62,21 @@ export class Strategy {
   chart(title, unit, height, laps, rows, formatY) {
     const { recording, selection, engine } = this.context;
     const place = make("div");
-    this.element.append(make("div", { class: "chart-block" }, make("h3", {}, title, make("small", {}, unit)), place));
+    this.element.append(
+      make("div", { class: "chart-block" }, make("h3", {}, title, make("small", {}, unit)), place),
+    );
     const some = selection.chosen.length > 0;
     const seen = new Set();
     const chart = makeChart(
       place,
       {
-        height, upsideDown: true, axisX: true, formatX: (v) => (Number.isInteger(v) ? `L${v}` : ""), formatY,
-        sync: "strategy", marker: () => this.lap,
+        height,
+        upsideDown: true,
+        axisX: true,
+        formatX: (v) => (Number.isInteger(v) ? `L${v}` : ""),
+        formatY,
+        sync: "strategy",
+        marker: () => this.lap,
         pick: (lap) => {
           const frame = recording.lapStarts[Math.max(1, Math.round(lap))];
           if (frame !== undefined) engine.seek(frame);
@@ -67,7 +86,9 @@ export class Strategy {
           seen.add(entity.colour);
           const chosen = selection.has(i);
           return {
-            label: entity.code, dash: second ? [6, 4] : undefined, width: chosen ? 3.5 : 1.5,
+            label: entity.code,
+            dash: second ? [6, 4] : undefined,
+            width: chosen ? 3.5 : 1.5,
             colour: some && !chosen ? `${entity.colour}55` : entity.colour,
           };
         }),
@@ -80,7 +101,8 @@ export class Strategy {
   /** Tyres as bars, first of the order first. */
   stints() {
     const { recording, track, selection } = this.context;
-    const total = recording.totalLaps ?? Math.max(1, ...recording.stints.map((stint) => stint.lap_end));
+    const total =
+      recording.totalLaps ?? Math.max(1, ...recording.stints.map((stint) => stint.lap_end));
     const rows = [...track.order].map((i) => {
       const { code } = recording.entities[i];
       const bars = recording.stints
@@ -89,24 +111,45 @@ export class Strategy {
           const name = stint.compound || "unknown";
           const text = `${words(name.toLowerCase())}, laps ${stint.lap_start} to ${stint.lap_end}`;
           const bar = make(
-            "span", { class: "stint", "data-tyre": name.toLowerCase(), title: text },
-            make("span", { "aria-hidden": "true" }, `${name.charAt(0).toUpperCase()} ${stint.lap_end - stint.lap_start + 1}`),
+            "span",
+            { class: "stint", "data-tyre": name.toLowerCase(), title: text },
+            make(
+              "span",
+              { "aria-hidden": "true" },
+              `${name.charAt(0).toUpperCase()} ${stint.lap_end - stint.lap_start + 1}`,
+            ),
             make("span", { class: "visually-hidden" }, text),
           );
           bar.style.flexGrow = String(stint.lap_end - stint.lap_start + 1);
           return bar;
         });
       const line = make("div", { class: "stint-line" }, ...bars);
-      const last = Math.max(0, ...recording.stints.filter((s) => s.entity === code).map((s) => s.lap_end));
+      const last = Math.max(
+        0,
+        ...recording.stints.filter((s) => s.entity === code).map((s) => s.lap_end),
+      );
       line.style.width = `${Math.min(100, (100 * last) / total)}%`;
       return make(
-        "tr", { class: selection.has(i) ? "chosen" : "" },
-        make("th", { scope: "row" }, code), make("td", {}, line),
+        "tr",
+        { class: selection.has(i) ? "chosen" : "" },
+        make("th", { scope: "row" }, code),
+        make("td", {}, line),
       );
     });
     return make(
-      "table", { class: "data-table stints" }, make("caption", {}, "Tyres"),
-      make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Driver"), make("th", { scope: "col" }, `Laps 1 to ${total}`))),
+      "table",
+      { class: "data-table stints" },
+      make("caption", {}, "Tyres"),
+      make(
+        "thead",
+        {},
+        make(
+          "tr",
+          {},
+          make("th", { scope: "col" }, "Driver"),
+          make("th", { scope: "col" }, `Laps 1 to ${total}`),
+        ),
+      ),
       make("tbody", {}, ...rows),
     );
   }

@@ -1,28 +1,32 @@
 // @ts-check
-/** What the chosen cars do: dials and traces, the last seconds or the whole lap. */
+/** Telemetry of the selected entities: gauges, and traces of the last seconds or the whole lap. */
 
 import { makeChart } from "./charts.js";
 import { make, setText } from "./elements.js";
 import { speedIn, speedUnit } from "./settings.js";
 
+/** @typedef {import("./api.js").LapTelemetry} LapTelemetry */
+/** @typedef {import("./charts.js").Chart} Chart */
 /** @typedef {import("./panels.js").Context} Context */
 /** @typedef {import("./recording.js").FieldName} FieldName */
 
 const SECONDS = 20;
 const SAMPLES = 200;
-const CHANNELS = /** @type {{name: FieldName, label: string, height: number, range: [number|null, number|null], stepped?: boolean}[]} */ ([
-  { name: "speed", label: "Speed", height: 120, range: [0, null] },
-  { name: "throttle", label: "Throttle", height: 70, range: [0, 105] },
-  { name: "brake", label: "Brake", height: 60, range: [0, 105], stepped: true },
-  { name: "gear", label: "Gear", height: 64, range: [0, 9], stepped: true },
-  { name: "rpm", label: "Engine speed", height: 70, range: [0, null] },
-  { name: "drs", label: "DRS", height: 44, range: [-0.1, 1.1], stepped: true },
-]);
+const CHANNELS =
+  /** @type {{name: FieldName, label: string, height: number, range: [number|null, number|null], stepped?: boolean}[]} */ ([
+    { name: "speed", label: "Speed", height: 120, range: [0, null] },
+    { name: "throttle", label: "Throttle", height: 70, range: [0, 105] },
+    { name: "brake", label: "Brake", height: 60, range: [0, 105], stepped: true },
+    { name: "gear", label: "Gear", height: 64, range: [0, 9], stepped: true },
+    { name: "rpm", label: "Engine speed", height: 70, range: [0, null] },
+    { name: "drs", label: "DRS", height: 44, range: [-0.1, 1.1], stepped: true },
+  ]);
 const UNITS = /** @type {Record<string, string>} */ ({ throttle: "%", brake: "%", rpm: "1/min" });
-/** DRS values from here on mean an open flap; those below mean closed or merely allowed. */
+/** The feed's DRS codes from here on mean an open flap, those below closed or allowed; they have
+ * no labels in the schema. */
 const DRS_OPEN = 10;
 
-/** A colour and a line for each chosen car; two of one team differ by the dash. */
+/** A colour and a line for each selected entity; a second one of the same colour is dashed. */
 export function lineStyles(/** @type {Context} */ { recording, selection }) {
   const seen = new Map();
   return selection.chosen.map((i) => {
@@ -36,7 +40,8 @@ export function lineStyles(/** @type {Context} */ { recording, selection }) {
 /** @param {Context} context */
 export function legend(context) {
   return make(
-    "div", { class: "legend" },
+    "div",
+    { class: "legend" },
     ...lineStyles(context).map(({ label, colour, dash }) => {
       const swatch = make("span", { class: `swatch${dash ? " dashed" : ""}` });
       swatch.style.borderTopColor = colour;
@@ -51,10 +56,12 @@ export class Telemetry {
     this.element = element;
     this.context = context;
     this.whole = false;
-    this.charts = /** @type {{chart: any, channel: typeof CHANNELS[number]}[]} */ ([]);
+    this.charts = /** @type {{chart: Chart, channel: typeof CHANNELS[number]}[]} */ ([]);
     this.dials = /** @type {ReturnType<Telemetry["dial"]>[]} */ ([]);
     this.times = new Float64Array(SAMPLES);
     this.marker = NaN;
+    /** metres of the lap shown */
+    this.lapLength = 0;
     this.laps = "";
     this.dirty = true;
     context.selection.onChange(() => {
@@ -93,39 +100,69 @@ export class Telemetry {
     this.charts = [];
     const { recording, selection } = this.context;
     if (selection.chosen.length === 0) {
-      const leader = make("button", { type: "button", class: "button primary" }, "Show the first two");
-      leader.addEventListener("click", () => selection.set([...this.context.track.order.slice(0, 2)]));
+      const leader = make(
+        "button",
+        { type: "button", class: "button primary" },
+        "Select the first two",
+      );
+      leader.addEventListener("click", () =>
+        selection.set([...this.context.track.order.slice(0, 2)]),
+      );
       this.element.replaceChildren(
-        make("p", { class: "hint" }, "Choose up to six, in the table or on the picture, to see what they do."),
+        make(
+          "p",
+          { class: "hint" },
+          "Select up to six in the table or on the map to see their telemetry.",
+        ),
         leader,
       );
       return;
     }
-    const live = make("button", { type: "button", "aria-pressed": String(!this.whole) }, `Last ${SECONDS} s`);
+    const live = make(
+      "button",
+      { type: "button", "aria-pressed": String(!this.whole) },
+      `Last ${SECONDS} s`,
+    );
     const lap = make("button", { type: "button", "aria-pressed": String(this.whole) }, "Whole lap");
     live.addEventListener("click", () => this.setWhole(false));
     lap.addEventListener("click", () => this.setWhole(true));
-    const modes = make("div", { class: "segmented feed-tools", role: "group", "aria-label": "Traces of" }, live, lap);
+    const modes = make(
+      "div",
+      { class: "segmented feed-tools", role: "group", "aria-label": "Time range" },
+      live,
+      lap,
+    );
     modes.hidden = !recording.isRace;
     this.dials = selection.chosen.map((entity) => this.dial(entity));
     const places = make("div");
     this.element.replaceChildren(
-      make("div", { class: "gauges" }, ...this.dials.map((dial) => dial.element)), modes, legend(this.context), places,
+      make("div", { class: "gauges" }, ...this.dials.map((dial) => dial.element)),
+      modes,
+      legend(this.context),
+      places,
     );
     const styles = lineStyles(this.context);
     for (const channel of CHANNELS) {
       if (recording.field[channel.name] < 0) continue;
-      const unit = channel.name === "speed" ? this.speedUnit() : UNITS[channel.name] ?? "";
+      const unit = channel.name === "speed" ? this.speedUnit() : (UNITS[channel.name] ?? "");
       const place = make("div");
       places.append(
-        make("div", { class: "chart-block" }, make("h3", {}, channel.label, make("small", {}, unit)), place),
+        make(
+          "div",
+          { class: "chart-block" },
+          make("h3", {}, channel.label, make("small", {}, unit)),
+          place,
+        ),
       );
       const chart = makeChart(
         place,
         {
-          height: channel.height, range: channel.range, sync: "telemetry",
+          height: channel.height,
+          range: channel.range,
+          sync: "telemetry",
           series: styles.map((style) => ({ ...style, stepped: channel.stepped })),
-          formatY: (v) => (channel.name === "rpm" ? `${Math.round(v / 1000)}k` : String(Math.round(v))),
+          formatY: (v) =>
+            channel.name === "rpm" ? `${Math.round(v / 1000)}k` : String(Math.round(v)),
           formatX: this.whole ? (v) => `${Math.round(v)} m` : (v) => `${v} s`,
           axisX: channel.name === "speed",
           splitsY: channel.name === "drs" ? [0, 1] : undefined,
@@ -167,16 +204,22 @@ export class Telemetry {
     const throttleText = make("span");
     const brakeText = make("span");
     const element = make(
-      "div", { class: "gauge" },
+      "div",
+      { class: "gauge" },
       make("div", { class: "who" }, info.code),
       make("div", { class: "speed" }, speed, make("small", {}, ` ${this.speedUnit()} `), gear),
     );
     if (recording.field.throttle >= 0) {
       element.append(
         make(
-          "div", { class: "pedals" },
-          make("span", {}, "Throttle"), make("span", { class: "meter" }, throttle), throttleText,
-          make("span", {}, "Brake"), make("span", { class: "meter brake" }, brake), brakeText,
+          "div",
+          { class: "pedals" },
+          make("span", {}, "Throttle"),
+          make("span", { class: "meter" }, throttle),
+          throttleText,
+          make("span", {}, "Brake"),
+          make("span", { class: "meter brake" }, brake),
+          brakeText,
         ),
       );
     }
@@ -212,7 +255,9 @@ export class Telemetry {
     const { sampler, field } = recording;
     const rate = engine.frameRate;
     this.marker = NaN;
-    const columns = this.charts.map(() => selection.chosen.map(() => new Array(SAMPLES).fill(null)));
+    const columns = this.charts.map(() =>
+      selection.chosen.map(() => new Array(SAMPLES).fill(null)),
+    );
     for (let s = 0; s < SAMPLES; s++) {
       const ago = (SAMPLES - 1 - s) * (SECONDS / SAMPLES);
       this.times[s] = -ago;
@@ -234,7 +279,7 @@ export class Telemetry {
     return name === "drs" ? Number(value >= DRS_OPEN) : value;
   }
 
-  /** The laps that the chosen are on, from REST; a line follows the first of them. */
+  /** The current laps of the selected entities, from REST; a line marks the place of the first. */
   updateLap() {
     const { recording, selection, api } = this.context;
     const { sampler, field } = recording;
@@ -249,30 +294,45 @@ export class Telemetry {
     this.laps = key;
     void Promise.all(
       wanted.map(([entity, lap]) =>
-        Number.isFinite(lap) && lap > 0 ? api.telemetry(recording.entities[entity].code, lap) : null),
-    ).then((laps) => {
-      if (this.laps === key && this.whole) this.drawLaps(laps);
-    }, (error) => {
-      this.element.prepend(make("p", { class: "hint", role: "status" }, `This lap could not be loaded: ${error.message}`));
-    });
+        Number.isFinite(lap) && lap > 0
+          ? api.telemetry(recording.entities[entity].code, lap)
+          : null,
+      ),
+    ).then(
+      (laps) => {
+        if (this.laps === key && this.whole) this.drawLaps(laps);
+      },
+      (error) => {
+        this.element.prepend(
+          make(
+            "p",
+            { class: "hint", role: "status" },
+            `This lap could not be loaded: ${error.message}`,
+          ),
+        );
+      },
+    );
   }
 
-  lapLength = 0;
-
-  /** @param {any[]} laps */
+  /** @param {(LapTelemetry | null)[]} laps */
   drawLaps(laps) {
     const first = laps.find((lap) => lap !== null);
     if (first === undefined) return;
     this.lapLength = first.length;
-    const longest = laps.reduce((a, b) => ((b?.distance.length ?? 0) > a.length ? b.distance : a), []);
+    /** @type {number[]} */
+    let longest = [];
+    for (const lap of laps) {
+      if (lap !== null && lap.distance.length > longest.length) longest = lap.distance;
+    }
     for (const { chart, channel } of this.charts) {
       chart.setData([
         longest,
         ...laps.map((lap) =>
-          longest.map((/** @type {number} */ _d, /** @type {number} */ i) => {
+          longest.map((_distance, i) => {
             const value = lap?.channels[channel.name]?.[i];
             return value === undefined || value === null ? null : this.value(channel.name, value);
-          })),
+          }),
+        ),
       ]);
     }
   }

@@ -4,7 +4,8 @@
   const light = matchMedia("(prefers-color-scheme: light)");
   const apply = () => {
     const stored = localStorage.getItem("replay.theme");
-    const theme = stored === "light" || stored === "dark" ? stored : light.matches ? "light" : "dark";
+    const theme =
+      stored === "light" || stored === "dark" ? stored : light.matches ? "light" : "dark";
     document.documentElement.dataset.theme = theme;
   };
   apply();

@@ -1,7 +1,7 @@
 // @ts-check
-/** The range input under which the whole recording lies: flags, laps, events; drag scrubs at once. */
+/** The timeline: a range input over the marks of flags, laps and events; dragging shows each frame. */
 
-import { part, setText } from "./elements.js";
+import { byId, setText } from "./elements.js";
 import { clockTime, spokenTime, words } from "./format.js";
 import { magnification } from "./track.js";
 
@@ -10,15 +10,20 @@ import { magnification } from "./track.js";
 /** @typedef {import("./selection.js").Selection} Selection */
 /** @typedef {import("./track.js").Track} Track */
 
-/** Half of the thumb, half a rem: the range's ends lie that far inside of the element. */
+/** Half the width of the thumb: the range begins and ends that far inside the element. */
 const INSET = 8;
 const BAR_TOP = 24;
 const BAR_HEIGHT = 7;
-/** Events that get a mark of their own. */
+/** The mark of each kind of event that has one. */
 const MARKS = /** @type {Record<string, string>} */ ({
-  retirement: "×", pit: "P", overtake: "⇅", fastest_lap: "★", finish: "⚑", start: "⚐",
+  retirement: "×",
+  pit: "P",
+  overtake: "⇅",
+  fastest_lap: "★",
+  finish: "⚑",
+  start: "⚐",
 });
-/** These only where they concern a chosen entity: there are too many of them. */
+/** Shown for selected entities only: there are too many of them. */
 const OF_THE_CHOSEN = new Set(["pit", "overtake"]);
 
 export class Timeline {
@@ -29,11 +34,11 @@ export class Timeline {
     this.track = track;
     /** @type {Recording | null} */
     this.recording = null;
-    this.input = /** @type {HTMLInputElement} */ (part("scrubber"));
-    this.canvas = /** @type {HTMLCanvasElement} */ (part("marks"));
-    this.preview = part("preview");
-    this.previewCanvas = /** @type {HTMLCanvasElement} */ (part("preview-canvas"));
-    this.previewText = part("preview-text");
+    this.input = /** @type {HTMLInputElement} */ (byId("scrubber"));
+    this.canvas = /** @type {HTMLCanvasElement} */ (byId("marks"));
+    this.preview = byId("preview");
+    this.previewCanvas = /** @type {HTMLCanvasElement} */ (byId("preview-canvas"));
+    this.previewText = byId("preview-text");
     this.dragging = false;
     this.density = 1;
     this.magnification = 1;
@@ -41,7 +46,7 @@ export class Timeline {
     this.flags = /** @type {{from: number, to: number, flag: string}[]} */ ([]);
     this.dirty = true;
     this.drawnFrame = -1;
-    /** what the range shows: asking the element itself costs more than all the rest */
+    /** value of the range input, kept because reading it from the element is slow */
     this.shown = -1;
     this.last = -1;
     this.input.addEventListener("input", () => {
@@ -56,7 +61,7 @@ export class Timeline {
     });
     this.input.addEventListener("pointermove", (event) => this.hover(event));
     this.input.addEventListener("pointerleave", () => this.leave());
-    // No "change" comes where a drag ends at the value that it began with.
+    // A drag that ends at the value that it began with fires no "change".
     this.input.addEventListener("pointercancel", () => this.release());
     this.input.addEventListener("pointerup", (event) => {
       setTimeout(() => this.release());
@@ -114,8 +119,12 @@ export class Timeline {
     const recording = this.recording;
     const time = spokenTime(frame / this.engine.frameRate);
     const lap = recording?.isRace ? recording.lapAt(frame) : 0;
-    const text = lap > 0 && recording?.totalLaps
-      ? `Lap ${lap} of ${recording.totalLaps}, ${time}` : lap > 0 ? `Lap ${lap}, ${time}` : time;
+    const text =
+      lap > 0 && recording?.totalLaps
+        ? `Lap ${lap} of ${recording.totalLaps}, ${time}`
+        : lap > 0
+          ? `Lap ${lap}, ${time}`
+          : time;
     if (this.input.getAttribute("aria-valuetext") !== text) {
       this.input.setAttribute("aria-valuetext", text);
     }
@@ -145,10 +154,11 @@ export class Timeline {
       const left = this.x(from, width);
       ctx.fillStyle = palette.flags[flag] ?? palette.roadEdge;
       ctx.fillRect(left, BAR_TOP - 5, Math.max(2, this.x(to, width) - left), 4);
-      // A pattern tells the safety car from a plain yellow flag without any colour.
+      // The pattern distinguishes a safety car from a yellow flag without colour.
       if (flag.includes("safety_car")) {
         ctx.fillStyle = palette.panel;
-        for (let x = left + 3; x < this.x(to, width) - 1; x += 6) ctx.fillRect(x, BAR_TOP - 5, 2, 4);
+        for (let x = left + 3; x < this.x(to, width) - 1; x += 6)
+          ctx.fillRect(x, BAR_TOP - 5, 2, 4);
       }
     }
     if (this.engine.loop !== null) {
@@ -156,7 +166,10 @@ export class Timeline {
       ctx.strokeStyle = palette.focus;
       ctx.lineWidth = 2;
       ctx.strokeRect(
-        this.x(from, width), BAR_TOP - 2, this.x(to, width) - this.x(from, width), BAR_HEIGHT + 4,
+        this.x(from, width),
+        BAR_TOP - 2,
+        this.x(to, width) - this.x(from, width),
+        BAR_HEIGHT + 4,
       );
     }
     this.drawMarks(ctx, width);
@@ -211,7 +224,8 @@ export class Timeline {
     this.preview.style.left = `${left}px`;
     const lap = this.recording?.isRace ? this.recording.lapAt(frame) : 0;
     const near = this.recording?.events.find(
-      (e) => Math.abs(e.frame - frame) < (this.engine.frameCount / box.width) * 5 &&
+      (e) =>
+        Math.abs(e.frame - frame) < (this.engine.frameCount / box.width) * 5 &&
         (MARKS[e.kind] !== undefined || e.kind === "safety_car"),
     );
     const about = near === undefined ? "" : ` · ${words(near.kind)} ${near.entity}`;
@@ -247,8 +261,12 @@ export class Timeline {
     const x0 = width / 2 - ((camera.left + camera.right) / 2) * scale;
     const y0 = height / 2 + ((camera.top + camera.bottom) / 2) * scale;
     ctx.setTransform(
-      cos * scale * ratio, -sin * scale * ratio, -sin * scale * ratio, -cos * scale * ratio,
-      x0 * ratio, y0 * ratio,
+      cos * scale * ratio,
+      -sin * scale * ratio,
+      -sin * scale * ratio,
+      -cos * scale * ratio,
+      x0 * ratio,
+      y0 * ratio,
     );
     ctx.lineWidth = 4 / scale;
     ctx.lineJoin = "round";
@@ -259,10 +277,11 @@ export class Timeline {
     ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
     if (!recording.sampler.locate(frame)) return;
     const { x, y, status } = recording.field;
+    const { retired } = recording.carStatus;
     recording.entities.forEach((entity, i) => {
       const gx = recording.sampler.held(x, i);
       const gy = recording.sampler.held(y, i);
-      if (Number.isNaN(gx) || recording.sampler.held(status, i) === 4) return;
+      if (Number.isNaN(gx) || recording.sampler.held(status, i) === retired) return;
       ctx.fillStyle = entity.colour;
       ctx.beginPath();
       const radius = this.selection.has(i) ? 5 : 3;

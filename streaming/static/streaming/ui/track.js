@@ -13,8 +13,6 @@ import { settings } from "./settings.js";
 const TRAIL_SECONDS = 2.4;
 const TRAIL_SAMPLES = 12;
 const RADIUS = 7;
-const PIT = 3;
-const RETIRED = 4;
 
 /**
  * @typedef {object} Palette colours of the theme
@@ -31,18 +29,29 @@ function paletteOf() {
   const light = document.documentElement.dataset.theme === "light";
   const yellow = light ? "#e0a800" : get("--flag-yellow");
   return {
-    text: get("--text"), muted: get("--muted"), panel: get("--panel"), bg: get("--bg"),
-    raised: get("--raised"), road: get("--road"), roadEdge: get("--road-edge"),
-    pit: get("--pit"), drs: get("--good"), field: light ? "#cfe3cf" : "#14301d",
-    focus: get("--focus"), font: get("--font"),
+    text: get("--text"),
+    muted: get("--muted"),
+    panel: get("--panel"),
+    bg: get("--bg"),
+    raised: get("--raised"),
+    road: get("--road"),
+    roadEdge: get("--road-edge"),
+    pit: get("--pit"),
+    drs: get("--good"),
+    field: light ? "#cfe3cf" : "#14301d",
+    focus: get("--focus"),
+    font: get("--font"),
     flags: {
-      yellow, double_yellow: yellow, safety_car: yellow, virtual_safety_car: yellow,
+      yellow,
+      double_yellow: yellow,
+      safety_car: yellow,
+      virtual_safety_car: yellow,
       red: get("--flag-red"),
     },
   };
 }
 
-/** How much larger than usual the page's type is. */
+/** The page's font size, relative to the usual 16 pixels. */
 export function magnification() {
   return parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
 }
@@ -86,7 +95,7 @@ export class Track {
     new ResizeObserver(() => this.resize()).observe(carsCanvas);
   }
 
-  /** @param {Recording} recording @param {any} geometry */
+  /** @param {Recording} recording @param {import("./api.js").Geometry | null} geometry */
   setRecording(recording, geometry) {
     this.recording = recording;
     this.ground = new Ground(geometry);
@@ -101,7 +110,8 @@ export class Track {
     this.trail = new Float32Array(2 * TRAIL_SAMPLES * count);
     this.labels = new LabelPlacer(this.pictureXs, this.pictureYs);
     this.labels.setTexts(
-      recording.entities.map((e) => e.label), recording.entities.map((e) => e.colour),
+      recording.entities.map((e) => e.label),
+      recording.entities.map((e) => e.colour),
     );
     const extent = this.ground.extent();
     this.camera.setSubject(extent, geometry?.rotation ?? 0);
@@ -181,7 +191,9 @@ export class Track {
     if (this.following) this.follow();
     if (this.dirty || this.drawnVersion !== this.camera.version) {
       this.ground.draw(this.groundContext, this.camera, this.ratio, this.palette, {
-        flag: this.flag, flaggedSectors: this.flaggedSectors, corners: settings.corners,
+        flag: this.flag,
+        flaggedSectors: this.flaggedSectors,
+        corners: settings.corners,
       });
       this.drawnVersion = this.camera.version;
       this.dirty = false;
@@ -195,7 +207,7 @@ export class Track {
     ctx.clearRect(0, 0, this.camera.width, this.camera.height);
     if (settings.trails) this.drawTrails(ctx, recording, frame);
     this.drawMarks(ctx, recording);
-    if (settings.labels) this.drawLabels(ctx);
+    if (settings.labels) this.drawLabels(ctx, recording);
   }
 
   /** @param {Recording} recording @param {number} frame */
@@ -259,10 +271,11 @@ export class Track {
         this.trail[place + 1] = held ? sampler.held(y, i) : NaN;
       }
     }
+    const { retired } = recording.carStatus;
     ctx.lineCap = "round";
     ctx.lineJoin = "round";
     for (let i = 0; i < count; i++) {
-      if (Number.isNaN(this.xs[i]) || this.states[i] === RETIRED) continue;
+      if (Number.isNaN(this.xs[i]) || this.states[i] === retired) continue;
       const chosen = this.selection.has(i);
       ctx.strokeStyle = recording.entities[i].colour;
       ctx.globalAlpha = chosen ? 0.85 : 0.4;
@@ -282,8 +295,9 @@ export class Track {
 
   /** @param {CanvasRenderingContext2D} ctx @param {Recording} recording */
   drawMarks(ctx, recording) {
+    const { pit, retired } = recording.carStatus;
     const some = this.selection.chosen.length > 0;
-    // The leader last, so that it lies on top.
+    // The leader last, so that it is on top.
     for (let place = this.order.length - 1; place >= 0; place--) {
       const i = this.order[place];
       if (Number.isNaN(this.xs[i])) continue;
@@ -291,7 +305,7 @@ export class Track {
       const py = this.pictureYs[i];
       const entity = recording.entities[i];
       const chosen = this.selection.has(i);
-      if (this.states[i] === RETIRED) {
+      if (this.states[i] === retired) {
         ctx.globalAlpha = 0.75;
         ctx.strokeStyle = entity.colour;
         ctx.lineWidth = 2.5;
@@ -308,24 +322,26 @@ export class Track {
       ctx.globalAlpha = some && !chosen ? 0.82 : 1;
       ctx.beginPath();
       ctx.arc(px, py, radius, 0, 2 * Math.PI);
-      ctx.fillStyle = this.states[i] === PIT ? this.palette.panel : entity.colour;
+      ctx.fillStyle = this.states[i] === pit ? this.palette.panel : entity.colour;
       ctx.fill();
       ctx.lineWidth = chosen ? 3 : 1.75;
-      ctx.strokeStyle = this.states[i] === PIT ? entity.colour : chosen ? this.palette.text : this.palette.bg;
+      ctx.strokeStyle =
+        this.states[i] === pit ? entity.colour : chosen ? this.palette.text : this.palette.bg;
       ctx.stroke();
       ctx.globalAlpha = 1;
     }
   }
 
-  /** @param {CanvasRenderingContext2D} ctx */
-  drawLabels(ctx) {
+  /** @param {CanvasRenderingContext2D} ctx @param {Recording} recording */
+  drawLabels(ctx, recording) {
+    const { retired } = recording.carStatus;
     const labels = this.labels;
     const count = this.xs.length;
     labels.begin(this.palette, this.ratio, this.camera.width, this.camera.height);
     for (let i = 0; i < count; i++) {
       if (!Number.isNaN(this.xs[i])) labels.block(i, RADIUS);
     }
-    // The chosen first: they are sure of a place.
+    // Selected entities first, so that they get a place.
     for (let pass = 0; pass < 2; pass++) {
       for (let place = 0; place < count; place++) {
         const i = this.order[place];
@@ -342,7 +358,7 @@ export class Track {
     ctx.stroke();
     ctx.setTransform(1, 0, 0, 1, 0, 0);
     for (let i = 0; i < count; i++) {
-      if (labels.placed[i]) labels.draw(ctx, i, this.selection.has(i), this.states[i] === RETIRED);
+      if (labels.placed[i]) labels.draw(ctx, i, this.selection.has(i), this.states[i] === retired);
     }
     ctx.globalAlpha = 1;
   }

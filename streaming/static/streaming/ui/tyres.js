@@ -1,5 +1,5 @@
 // @ts-check
-/** A car's tyres so far, opened from its row: by mouse, touch or keyboard. */
+/** The tyre history of a car, opened from its row by mouse, touch or keyboard. */
 
 import { make } from "./elements.js";
 import { words } from "./format.js";
@@ -17,16 +17,21 @@ export class TyreHistory {
   /** @param {Recording} recording */
   constructor(recording) {
     this.recording = recording;
-    this.box = make("div", { class: "tyre-history", popover: "auto", tabindex: "-1", role: "dialog" });
+    this.box = make("div", {
+      class: "tyre-history",
+      popover: "auto",
+      tabindex: "-1",
+      role: "dialog",
+    });
     document.body.append(this.box);
     this.opener = /** @type {HTMLElement | null} */ (null);
-    /** whose tyres are told */
+    /** whose history it is */
     this.entity = 0;
     this.box.addEventListener("toggle", (event) => {
       const open = /** @type {ToggleEvent} */ (event).newState === "open";
       this.opener?.setAttribute("aria-expanded", String(open));
     });
-    // Esc closes it and nothing else.
+    // Esc closes the history only; elsewhere it clears the selection.
     this.box.addEventListener("keydown", (event) => {
       if (event.key === "Escape") event.stopPropagation();
     });
@@ -47,7 +52,7 @@ export class TyreHistory {
     this.box.focus({ preventScroll: true });
   }
 
-  /** More of them may have become known while it is open. */
+  /** Show what has come while it is open. */
   refresh() {
     if (this.box.matches(":popover-open")) this.fill();
   }
@@ -65,16 +70,22 @@ export class TyreHistory {
     const known = stints.filter(
       (stint) => stint.entity === entities[i].code && !(stint.lap_start > lap),
     );
-    if (known.length === 0) return make("p", {}, "Nothing is known of them yet.");
+    if (known.length === 0) return make("p", {}, "No tyre data yet.");
     return make(
-      "ol", {},
+      "ol",
+      {},
       ...known.map((stint) => {
         const mark = make("span", { class: "tyre", "aria-hidden": "true" });
         const compound = (stint.compound || "unknown").toLowerCase();
         showTyre(mark, stint.compound ? compound : "");
         const over = stint.lap_end !== null && stint.lap_end < lap;
-        const laps = over ? `laps ${stint.lap_start} to ${stint.lap_end}` : `since lap ${stint.lap_start}`;
-        const used = stint.tyre_age_at_start > 0 ? `, fitted ${stint.tyre_age_at_start} laps old` : "";
+        const laps = over
+          ? `laps ${stint.lap_start} to ${stint.lap_end}`
+          : `since lap ${stint.lap_start}`;
+        const used =
+          (stint.tyre_age_at_start ?? 0) > 0
+            ? `, ${stint.tyre_age_at_start} laps old when fitted`
+            : "";
         return make("li", {}, mark, `${words(compound)}, ${laps}${used}`);
       }),
     );
