@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from replayproject.asgi import application
+from replayproject.orphan import end_with_parent
 from streaming.server.daphne import run_server
 
 
@@ -20,7 +21,10 @@ class Command(BaseCommand):
         parser.add_argument("--socket", type=int, required=True, help="listening descriptor")
         parser.add_argument("--ready", type=int, required=True, help="pipe to report on")
 
-    def handle(self, *, socket: int, ready: int, **options: Any) -> None:
+        parser.add_argument("--parent", type=int, required=True, help="pipe that ends with it")
+
+    def handle(self, *, socket: int, ready: int, parent: int, **options: Any) -> None:
+        end_with_parent(parent, socket)
         worker = application.worker
 
         def listening(_port: int) -> None:
