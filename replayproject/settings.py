@@ -6,13 +6,22 @@ The table in README.md lists every variable; a test compares the two.
 from __future__ import annotations
 
 import secrets
+import warnings
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
+
+from streaming.redaction import shown
+from streaming.server.file_limit import connections_within, raise_file_limit
 
 from .logs import logging_settings
+from .private_files import private_file, private_folder
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -43,34 +52,69 @@ def _secret_key(path: Path) -> str:
     given: str = env.str("SECRET_KEY", default="")
     if given:
         return given
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(50))
+    private_file(path, secrets.token_urlsafe(50))
     return path.read_text()
+
+
+def _redis_url(address: str) -> str:
+    """The address, checked. Raises: ImproperlyConfigured without its password."""
+    try:
+        parts = urlsplit(address)
+        # Read, because it is checked only then, and the error would quote what stands there.
+        known = parts.scheme in ("redis", "rediss", "unix") and parts.port is not False
+    except ValueError:
+        known = False
+    if not known or not address.startswith(f"{parts.scheme}://"):
+        raise ImproperlyConfigured(
+            f"REDIS_URL={shown(address)}: expected redis://…, rediss://… or unix:///path/to/socket"
+        ) from None
+    return address
+
+
+def _database(address: str) -> dict[str, Any]:
+    """Django's settings of it. Raises: ImproperlyConfigured without its password."""
+    try:
+        if "://" not in address:
+            raise ValueError
+        with warnings.catch_warnings():
+            # Of an address that it does not understand it warns, and quotes it.
+            warnings.simplefilter("error")
+            found: dict[str, Any] = env.db_url_config(address)
+    except (ValueError, UserWarning):
+        raise ImproperlyConfigured(
+            f"DATABASE_URL={shown(address)}: expected scheme://user:password@host:port/name with "
+            "/ ? # @ in the password written as %2F %3F %23 %40"
+        ) from None
+    return found
 
 
 DEBUG = _flag("DEBUG", False)
 DATA_DIR = Path(env.str("REPLAY_DATA_DIR", default=str(BASE_DIR / "var")))
 RECORDINGS_DIR = DATA_DIR / "recordings"
+private_folder(DATA_DIR)
 SECRET_KEY = _secret_key(DATA_DIR / "secret_key")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 # Where things run. `manage.py serve` sets REDIS_URL for its workers when it starts a server itself.
 REDIS_URL = env.str("REDIS_URL", default="")
-if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
-    raise ImproperlyConfigured(
-        f"REDIS_URL={REDIS_URL}: expected redis://…, rediss://… or unix:///path/to/socket"
-    )
+if REDIS_URL:
+    _redis_url(REDIS_URL)
+# Whether a worker without Redis is no longer ready for viewers: not where it is the only one.
+REDIS_NEEDED = _flag("REDIS_NEEDED", bool(REDIS_URL))
 # Reads need no right where a session is public; writing over REST needs staff or this token.
 API_TOKENS = env.list("API_TOKENS", default=[])
+# Reads /metrics; without one, staff, API_TOKENS and clients on this machine do.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 # Names that POST /api/sessions may import from: name=folder,name=folder
 IMPORT_SOURCES = env.dict("IMPORT_SOURCES", default={})
 
 # Streaming limits, each the same for every worker.
 FRAME_STORE_BYTES = _number("FRAME_STORE_MB", 256, 1, 1_000_000) * 1_000_000
-MAX_CONNECTIONS = _number("MAX_CONNECTIONS", 20_000, 1, 1_000_000)
+# The limit of a process for open files and sockets, raised as far as it may be.
+FILE_LIMIT = raise_file_limit()
+MAX_CONNECTIONS_WANTED = _number("MAX_CONNECTIONS", 20_000, 1, 1_000_000)
+MAX_CONNECTIONS = connections_within(FILE_LIMIT, MAX_CONNECTIONS_WANTED)
 MAX_CONNECTIONS_PER_ADDRESS = _number("MAX_CONNECTIONS_PER_ADDRESS", 20_000, 1, 1_000_000)
 MESSAGES_PER_SECOND = _number("MESSAGES_PER_SECOND", 200, 1, 1_000_000)
 ACK_TIMEOUT = _number("ACK_TIMEOUT", 60, 1, 3600)
@@ -126,9 +170,10 @@ TEMPLATES = [
     }
 ]
 
-if env.str("DATABASE_URL", default=""):
-    DATABASES = {"default": env.db("DATABASE_URL")}
+if _database_url := env.str("DATABASE_URL", default=""):
+    DATABASES = {"default": _database(_database_url)}
 else:
+    private_file(DATA_DIR / "db.sqlite3")
     DATABASES = {
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
@@ -146,7 +191,18 @@ if REDIS_URL:
     CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [REDIS_URL]},
+            "CONFIG": {
+                "hosts": [
+                    {
+                        "address": REDIS_URL,
+                        # Its own default tries three times and waits up to 14 s in between. Rooms
+                        # look again by themselves, so a failure is to be known at once.
+                        "retry": Retry(ConstantBackoff(0.1), 1),
+                        "socket_connect_timeout": 1.0,
+                        "socket_timeout": 1.0,
+                    }
+                ]
+            },
         }
     }
     CACHES = {
@@ -195,5 +251,7 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _flag("SECURE_COOKIES", False)
 
+# What an error page shows of the settings.
+DEFAULT_EXCEPTION_REPORTER_FILTER = "replayproject.error_pages.RedactingFilter"
 LOGGING = logging_settings(level=env.str("LOG_LEVEL", default="INFO"))
 LOGGING_CONFIG = "logging.config.dictConfig"

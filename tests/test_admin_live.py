@@ -244,7 +244,10 @@ def test_a_board_that_is_gone_is_said(
     monkeypatch.setattr(worker.board, "closed", lost)
     for page in PAGES:
         assert "Redis at unix:///x: gone" in root.get(page).content.decode()
-    assert worker.client().get("/metrics").status_code == 503
+    text = worker.client().get("/metrics").content.decode()
+    assert text.startswith("# Only of the worker that answered: Redis at unix:///x: gone\n")
+    assert "replay_statistics_complete 0.0" in text
+    assert 'replay_connections{worker="1"} 2.0' in text
 
 
 # -- actions ------------------------------------------------------------------------------------
@@ -321,8 +324,46 @@ def test_rest_lists_and_reports(root: Client, worker: Running) -> None:
     assert root.get("/api/connections", {"sort": "colour"}).status_code == 422
 
 
+@pytest.mark.parametrize(
+    ("token", "request_headers", "address", "status"),
+    [
+        ("", {}, "127.0.0.1", 200),
+        ("", {}, "::1", 200),
+        ("", {}, "::ffff:127.0.0.1", 200),
+        ("", {}, "10.0.0.7", 401),
+        ("", {}, "", 401),
+        ("", {"X-Forwarded-For": "10.0.0.7"}, "127.0.0.1", 401),
+        ("", {"Forwarded": "for=10.0.0.7"}, "127.0.0.1", 401),
+        ("", {"Authorization": "Bearer wrong"}, "127.0.0.1", 401),
+        ("", {"Authorization": "Bearer "}, "10.0.0.7", 401),
+        ("", {"Authorization": "Bearer of-an-api"}, "10.0.0.7", 200),
+        ("scrape", {}, "127.0.0.1", 401),
+        ("scrape", {"Authorization": "Bearer scrape"}, "10.0.0.7", 200),
+        ("scrape", {"Authorization": "Bearer scrap"}, "10.0.0.7", 401),
+    ],
+)
+def test_metrics_are_not_for_everyone(
+    worker: Running,
+    settings: Any,
+    token: str,
+    request_headers: dict[str, str],
+    address: str,
+    status: int,
+) -> None:
+    settings.METRICS_TOKEN = token
+    settings.API_TOKENS = ["of-an-api"]
+    client = worker.client()
+    answer = client.get("/metrics", headers=request_headers, REMOTE_ADDR=address)
+    assert answer.status_code == status
+
+
+def test_staff_read_metrics_from_anywhere(root: Client, worker: Running) -> None:
+    assert root.get("/metrics", REMOTE_ADDR="10.0.0.7").status_code == 200
+
+
 def test_metrics_have_one_series_a_worker(worker: Running) -> None:
     text = worker.client().get("/metrics").content.decode()
+    assert "replay_statistics_complete 1.0" in text
     assert 'replay_connections{worker="1"} 2.0' in text
     assert "viewer1" not in text
     assert "# TYPE replay_callback_seconds histogram" in text

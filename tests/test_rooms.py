@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from streaming.playback.commands import CommandError, CommandId, Pause, Play, Seek, SetSpeed
 from streaming.playback.playhead import Playhead
 from streaming.redis.clients import RedisClients
 from streaming.rooms import store
 from streaming.rooms.hub import MAX_WAITING, RoomHub
+from streaming.rooms.people import Person
 from streaming.rooms.state import RoomState
 from streaming.rooms.store import LocalRooms, RedisRooms
 
@@ -397,3 +400,87 @@ def test_a_command_stamped_before_the_last_change_does_not_turn_back_time() -> N
 def test_a_state_survives_its_way_between_workers() -> None:
     state = RoomState(7, 12.5, 1.25, -2.0, True, 3, "1a", "Ann", "seek")
     assert RoomState.from_dict(state.as_dict()) == state
+
+
+class AwayRooms(LocalRooms):
+    """A store that two hubs share, and that can be out of reach."""
+
+    away = False
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("load", "replace", "rosters", "offset", "number") and self.away:
+            raise ConnectionError("away")
+        return super().__getattribute__(name)
+
+
+class DeafLayer(LossyLayer):
+    """A layer to which nobody can subscribe while it is away."""
+
+    away = False
+
+    async def new_channel(self, prefix: str) -> str:
+        if self.away:
+            raise ConnectionError("away")
+        return await super().new_channel(prefix)
+
+    async def group_add(self, group: str, channel: str) -> None:
+        if self.away:
+            raise ConnectionError("away")
+        await super().group_add(group, channel)
+
+
+async def test_a_room_that_both_workers_changed_without_the_store_is_one_again() -> None:
+    store, layer = AwayRooms(), LossyLayer()
+    one, two = hubs = [RoomHub(store, layer, heal_seconds=3600) for _ in range(2)]
+    for hub in hubs:
+        hub.start()
+    ann, bob = Viewer(), Viewer()
+    one.join("race", "split", ann, START)
+    await ann.until(lambda v: bool(v.told))
+    two.join("race", "split", bob, START)
+    await bob.until(lambda v: bool(v.told))
+    store.away = layer.losing = True
+    command(one, ann, Seek(frame=1000), "split", target=1000.0)
+    command(two, bob, Seek(frame=2000), "split", target=2000.0)
+    await ann.until(lambda v: v.told[-1][0].frame == 1000.0)
+    await bob.until(lambda v: v.told[-1][0].frame == 2000.0)
+    store._states.clear()
+    store.away = False
+    for hub in (one, two, one, two):
+        await hub.heal()
+    assert_in_step(ann, bob)
+    for hub in hubs:
+        await hub.stop()
+
+
+async def test_a_worker_that_could_not_subscribe_does_so_later() -> None:
+    store, layer = LocalRooms(), DeafLayer()
+    one, two = hubs = [RoomHub(store, layer, heal_seconds=3600) for _ in range(2)]
+    layer.away = True
+    one._messages._retry_seconds = 0.0
+    for hub in hubs:
+        hub.start()
+    ann, bob = Viewer(), Viewer()
+    one.join("race", "deaf", ann, START)
+    await ann.until(lambda v: bool(v.told))
+    layer.away = False
+    await one.heal()
+    two.join("race", "deaf", bob, START)
+    await bob.until(lambda v: bool(v.told))
+    command(two, bob, Seek(frame=1000), "deaf", target=1000.0)
+    # Told by a message: nothing is healed in this hour.
+    await ann.until(lambda v: v.told[-1][0].frame == 1000.0)
+    for hub in hubs:
+        await hub.stop()
+
+
+async def test_what_a_killed_worker_said_leaves_a_living_room(
+    valkey: str, redis_clients: RedisClients
+) -> None:
+    rooms, key = RedisRooms(redis_clients), f"dead-{time.time_ns()}"
+    name = f"replay:room-people:{key}"
+    async with Redis.from_url(valkey, decode_responses=True) as client:
+        await client.hset(name, "killed", json.dumps([0, 1, [["a", "Ann", 0.0]]]))
+        roster = (await rooms.rosters("alive", {key: [Person("b", "Bob", 1.0)]}))[key]
+        assert roster.count == 1
+        assert set(await client.hgetall(name)) == {"alive"}

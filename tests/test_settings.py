@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from replayproject.error_pages import RedactingFilter
+from replayproject.private_files import tighten
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -38,6 +41,7 @@ def test_defaults_load(tmp_path: Path) -> None:
         ("FRAME_STORE_MB", "much", "expected a whole number 1 to"),
         ("MAX_CONNECTIONS", "-5", "expected a whole number 1 to"),
         ("REDIS_URL", "localhost:6379", "expected redis://"),
+        ("REDIS_NEEDED", "maybe", "expected 1 or 0"),
         ("LOG_LEVEL", "LOUD", "expected DEBUG, INFO"),
     ],
 )
@@ -56,6 +60,48 @@ def test_the_secret_key_is_kept_and_private(tmp_path: Path) -> None:
     assert (tmp_path / "secret_key").read_text() == first
     assert len(first) >= 50
     assert (tmp_path / "secret_key").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("REDIS_URL", "http://:geheim@cache", "REDIS_URL=http://:***@cache: expected"),
+        ("REDIS_URL", "redis://:ge/heim@cache", "REDIS_URL=redis://***: expected"),
+        ("DATABASE_URL", "postgres://u:ge/heim@host/db", "DATABASE_URL=postgres://***: expected"),
+        ("DATABASE_URL", "u:geheim@host", "DATABASE_URL=***: expected"),
+    ],
+)
+def test_a_bad_address_is_named_without_its_password(
+    tmp_path: Path, name: str, value: str, shown: str
+) -> None:
+    done = load_settings(tmp_path, **{name: value})
+    assert done.returncode != 0
+    assert shown in done.stderr
+    assert "heim" not in done.stderr
+
+
+def test_what_is_made_is_for_its_owner_only(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    assert load_settings(folder).returncode == 0
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "db.sqlite3").stat().st_mode & 0o777 == 0o600
+    assert (folder / "secret_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_an_earlier_version_made_is_tightened(tmp_path: Path) -> None:
+    wide, group, missing = tmp_path / "wide", tmp_path / "group", tmp_path / "missing"
+    for path, mode in ((wide, 0o644), (group, 0o640)):
+        path.touch()
+        path.chmod(mode)
+    assert list(tighten([wide, group, missing])) == [wide]
+    assert wide.stat().st_mode & 0o777 == 0o600
+    assert group.stat().st_mode & 0o777 == 0o640
+
+
+def test_error_pages_show_no_password_of_an_address() -> None:
+    address = "redis://:geheim@cache"
+    shown = RedactingFilter().cleanse_setting("HOSTS", {"hosts": [{"address": address}]})
+    assert shown == {"hosts": [{"address": "redis://:***@cache"}]}
 
 
 def test_the_readme_lists_exactly_the_variables_that_are_read() -> None:

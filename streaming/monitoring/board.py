@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Protocol
 import msgpack
 import redis
 
+from ..redaction import redacted
 from ..redis.clients import RedisAway, RedisClients
 from ..statistics.histogram import Distribution
 
@@ -33,7 +34,10 @@ _MOST_WORKERS = 1_000
 
 
 class BoardError(Exception):
-    """The board cannot be reached, or a worker did not answer."""
+    """The board cannot be reached, or a worker did not answer. Shows no password of an address."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redacted(message))
 
 
 class Received(NamedTuple):
@@ -262,11 +266,24 @@ class RedisBoard:
 
     async def _take_number(self, worker_id: str) -> None:
         """The lowest number that no living worker has: a name for people and for metrics."""
+        await self._forget_the_dead()
         for number in range(1, _MOST_WORKERS):
             name = f"{_PREFIX}:number:{number}"
             if await self._client.set(name, worker_id, nx=True, ex=EXPIRE_S):
                 self._number = number
                 return
+
+    async def _forget_the_dead(self) -> None:
+        """Take workers that were killed off the list, which otherwise only readers do."""
+        name = f"{_PREFIX}:workers"
+        members: set[Any] = await self._client.smembers(name)
+        listed = [each.decode() for each in members]
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for each in listed:
+                pipeline.exists(_key(each))
+            alive = await pipeline.execute()
+        if dead := [each for each, lives in zip(listed, alive, strict=True) if not lives]:
+            await self._client.srem(name, *dead)
 
     async def _answer(self, data: bytes, handler: Handler) -> None:
         message = msgpack.unpackb(data)

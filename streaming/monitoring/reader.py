@@ -91,6 +91,11 @@ class Reader:
                 self._at = self._clock()
             return self._snapshot
 
+    def snapshot_of(self, worker_id: str, fields: Mapping[bytes, bytes]) -> Snapshot:
+        """What one worker has published, for when the board cannot be read."""
+        with self._lock:
+            return self._merge({worker_id: fields} if fields else {})
+
     def page(self, selection: Selection) -> Page:
         """One page, its rows no older than a second and a half. Raises: BoardError."""
         page = select(self.snapshot().rows, selection)

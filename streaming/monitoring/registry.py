@@ -77,6 +77,8 @@ class Registry:
         self._share = 0.0
         self._watched = False
         self.missed = 0
+        self.own_fields: dict[bytes, bytes] = {}
+        """What was last published of this worker, or would have been if the board had answered."""
 
     # -- connections ----------------------------------------------------------------------------
 
@@ -238,6 +240,9 @@ class Registry:
         packed = msgpack.packb(worker)
         spent = time.thread_time() - began
         self._share += 0.2 * (spent - self._share)
+        kept = {b"b%d" % block.number: block.packed for block in self._blocks if block.packed}
+        # A new one each time: `/metrics` reads it in a thread.
+        self.own_fields = {b"worker": packed, **kept}
         received = await self.board.publish(self.worker_id, packed, rows, closed)
         self._watched = received.watched
         if not received.known:

@@ -16,11 +16,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 import redis
 import redis.asyncio
 from redis.exceptions import RedisError
+
+from ..redaction import shown
 
 logger = logging.getLogger("streaming.redis")
 
@@ -73,7 +74,7 @@ class RedisClients:
             pool: connections of each client.
             clock: monotonic seconds.
         """
-        self.address = _without_password(url)
+        self.address = shown(url)
         self.failures: Counter[str] = Counter()
         self._url = url
         self._answer_seconds = answer_seconds
@@ -158,10 +159,3 @@ class RedisClients:
             client.close()
         for client_of_loop in of_loop:
             await client_of_loop.aclose(close_connection_pool=True)
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    return parts._replace(netloc=parts.netloc.rsplit("@", 1)[1]).geturl()

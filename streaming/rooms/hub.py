@@ -414,12 +414,24 @@ class RoomHub:
         await self._messages.publish(room.key, changed)
 
     async def _apply(
-        self, room: _Room, state: RoomState, *, but_for: Collection[Member] = ()
+        self,
+        room: _Room,
+        state: RoomState,
+        *,
+        but_for: Collection[Member] = (),
+        stored: bool = False,
     ) -> bool:
-        """Take over a newer state and tell the members. Returns: whether it was newer."""
+        """Take over a newer state and tell the members. Returns: whether it was newer.
+
+        stored: it is the store's, so that of two with one version it is the right one: two workers
+        have changed the room while neither could reach the store.
+        """
         before = room.state
-        if before is not None and state.version <= before.version:
-            return False
+        if before is not None:
+            if state.version < before.version or state == before:
+                return False
+            if state.version == before.version and not stored:
+                return False
         room.state = state
         sought = before is None or state.seeks != before.seeks
         to = [member for member in room.members if member not in but_for]
@@ -484,6 +496,7 @@ class RoomHub:
         rooms = [room for room in self._rooms.values() if room.state is not None]
         if rooms:
             await self._set_clock()
+            await self._messages.catch_up()
         for first in range(0, len(rooms), HEAL_TOGETHER):
             try:
                 await self._heal_some(rooms[first : first + HEAL_TOGETHER])
@@ -497,7 +510,7 @@ class RoomHub:
         for room, state in zip(rooms, states, strict=True):
             if room.state is None:
                 continue
-            if state is not None and await self._apply(room, state):
+            if state is not None and await self._apply(room, state, stored=True):
                 self.healed += 1
             elif state is None or state.version < room.state.version:
                 # The store forgot, or was away while we changed: it learns from us.

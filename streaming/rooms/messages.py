@@ -34,15 +34,15 @@ class RoomMessages:
         self._lost = lost
         self._retry_seconds = retry_seconds
         self._channel: str | None = None
+        self._unheard: set[str] = set()
 
     async def listen(self) -> None:
         """Until cancelled; returns at once without a layer."""
         if self._layer is None:
             return
-        channel = await self._own_channel()
         while True:
             try:
-                message = await self._layer.receive(channel)
+                message = await self._layer.receive(await self._own_channel())
             except REDIS_ERRORS as error:
                 self._lost(error)
                 await asyncio.sleep(self._retry_seconds)
@@ -62,13 +62,21 @@ class RoomMessages:
     async def subscribe(self, key: str) -> None:
         """Hear of that room from now on."""
         if self._layer is not None:
+            self._unheard.add(key)
             try:
                 await self._layer.group_add(f"replay.room.{key}", await self._own_channel())
+                self._unheard.discard(key)
             except REDIS_ERRORS as error:
                 self._lost(error)
 
+    async def catch_up(self) -> None:
+        """Subscribe where it failed: no library does that again."""
+        for key in list(self._unheard):
+            await self.subscribe(key)
+
     async def unsubscribe(self, key: str) -> None:
         """Hear of it no more."""
+        self._unheard.discard(key)
         if self._layer is not None:
             try:
                 await self._layer.group_discard(f"replay.room.{key}", await self._own_channel())

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol
 
 from ..redis.clients import RedisClients
 from .people import MAX_LISTED, Person, Roster
@@ -139,9 +139,23 @@ class RedisRooms:
                     else:
                         pipe.hdel(name, worker)
                     pipe.expire(name, MEMBERS_EXPIRE_SECONDS)
-                    pipe.hvals(name)
+                    pipe.hgetall(name)
                 answers = await pipe.execute()
-        return {key: _roster(answers[3 * i + 2], now) for i, key in enumerate(people)}
+        rosters, dead = {}, {}
+        for key, answer in zip(people, answers[2::3], strict=True):
+            told = {by: json.loads(text) for by, text in answer.items()}
+            fresh = {by: it for by, it in told.items() if now - it[0] <= MEMBERS_EXPIRE_SECONDS}
+            rosters[key] = _roster(fresh.values())
+            if gone := told.keys() - fresh.keys():
+                dead[key] = gone
+        if dead:
+            # Said by workers that were killed: a room that lives on would keep it for good.
+            with self._clients.asking(AWAY):
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    for key, gone in dead.items():
+                        pipe.hdel(f"replay:room-people:{key}", *gone)
+                    await pipe.execute()
+        return rosters
 
     async def number(self, key: str) -> int:
         name = f"replay:room-numbers:{key}"
@@ -170,12 +184,7 @@ def _state_key(key: str) -> str:
     return f"replay:room:{key}"
 
 
-def _roster(said: Sequence[bytes], now: int) -> Roster:
+def _roster(said: Collection[tuple[int, int, list[list[Any]]]]) -> Roster:
     """said: of each worker when it was said, how many members it has, and some of them."""
-    fresh = [
-        (count, there)
-        for at, count, there in map(json.loads, said)
-        if now - at <= MEMBERS_EXPIRE_SECONDS
-    ]
-    people = [Person(*person) for _, there in fresh for person in there]
-    return Roster.of(sum(count for count, _ in fresh), people)
+    people = [Person(*person) for _, _, there in said for person in there]
+    return Roster.of(sum(count for _, count, _ in said), people)

@@ -28,7 +28,9 @@ from twisted.internet import defer
 from twisted.internet import reactor as _reactor
 from twisted.logger import ILogObserver, globalLogBeginner
 
+from .file_limit import raise_file_limit
 from .flow import CLOSE_WITHIN, Inbox
+from .gate import Gate
 from .listening import listen
 from .transport import ReplayRequest, ReplayWebSocket
 
@@ -123,9 +125,9 @@ class ReplayServer(Server):  # type: ignore[misc]  # Daphne has no types
         reactor.addSystemEventTrigger("before", "shutdown", self.kill_all_applications)
         # Twisted works on a duplicate: closing that leaves the workers that share the socket alone.
         self._listener.setblocking(False)
-        self._port = reactor.adoptStreamPort(
-            self._listener.fileno(), self._listener.family, self.http_factory
-        )
+        gate = Gate(self.http_factory, raise_file_limit(), reactor)
+        self._port = reactor.adoptStreamPort(self._listener.fileno(), self._listener.family, gate)
+        gate.guard(self._port)
 
     def stop_listening(self) -> None:
         """Accept no more connections; those that are there go on.

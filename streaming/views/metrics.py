@@ -6,10 +6,13 @@ connection, session or user. Counters begin at 0 with a worker's process, as Pro
 
 from __future__ import annotations
 
+import hmac
+import ipaddress
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -20,6 +23,8 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 from prometheus_client.registry import Collector
+
+from sessions_app.api.visitors import is_token
 
 from ..monitoring.board import BoardError
 from ..monitoring.reader import Snapshot
@@ -43,18 +48,29 @@ _GAUGES = (
     ("memory", "replay_worker_resident_bytes", "Memory of the worker in RAM.", 1.0),
     ("publishing_share", "replay_statistics_cores", "CPU that the statistics take.", 1.0),
 )
+_PROXY_HEADERS = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
+_REFUSAL = (
+    "Metrics are for 'Authorization: Bearer <METRICS_TOKEN>', staff, and, where METRICS_TOKEN is "
+    "not set, clients on the server's own machine.\n"
+)
 _LAGS = (("p50_ns", "0.5"), ("p99_ns", "0.99"), ("max_ns", "1"))
 
 
 class WorkersCollector(Collector):
-    """One snapshot of all workers as metric families."""
+    """One snapshot of all workers as metric families. complete: whether it is of all of them."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, *, complete: bool = True) -> None:
         self._snapshot = snapshot
+        self._complete = complete
 
     def collect(self) -> Iterator[Metric]:
         """Counters, gauges and the histogram of callback durations, by worker number."""
         workers = self._snapshot.workers
+        yield GaugeMetricFamily(
+            "replay_statistics_complete",
+            "1 if all workers are here, 0 if only the one that answered, because Redis is away.",
+            value=float(self._complete),
+        )
         for field, name, text, factor in _COUNTERS:
             counter = CounterMetricFamily(name, text, labels=["worker"])
             for worker in workers:
@@ -147,16 +163,49 @@ class WorkersCollector(Collector):
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """All workers' metrics; 503 if they cannot be read."""
+    """All workers' metrics, or this one's and what is missing; 401 for who may not read them."""
+    if not _may_read(request):
+        response = HttpResponse(_REFUSAL, status=401, content_type="text/plain; charset=utf-8")
+        response["WWW-Authenticate"] = "Bearer"
+        return response
+    worker = worker_of(request)
+    reader, missing = worker.reader, ""
     try:
-        snapshot = worker_of(request).reader.snapshot(watching=False)
+        snapshot = reader.snapshot(watching=False)
     except BoardError as error:
-        return HttpResponse(f"{error}\n", status=503, content_type="text/plain; charset=utf-8")
+        own = worker.registry
+        snapshot = reader.snapshot_of(own.worker_id, own.own_fields)
+        missing = f"# Only of the worker that answered: {' '.join(str(error).split())}\n"
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(WorkersCollector(snapshot))
-    response = HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+    registry.register(WorkersCollector(snapshot, complete=not missing))
+    text = missing.encode() + generate_latest(registry)
+    response = HttpResponse(text, content_type=CONTENT_TYPE_LATEST)
     response["Cache-Control"] = "no-store"
     return response
+
+
+def _may_read(request: HttpRequest) -> bool:
+    """METRICS_TOKEN, one of API_TOKENS, staff; without a METRICS_TOKEN also this machine."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        given, wanted = token.strip().encode(), settings.METRICS_TOKEN.encode()
+        return (bool(wanted) and hmac.compare_digest(given, wanted)) or is_token(token.strip())
+    if not settings.METRICS_TOKEN and _from_this_machine(request):
+        return True
+    user = request.user
+    return bool(user.is_authenticated and user.is_active and user.is_staff)
+
+
+def _from_this_machine(request: HttpRequest) -> bool:
+    """Whether the client itself is here, as far as can be seen: a proxy is here as well."""
+    if any(name in request.headers for name in _PROXY_HEADERS):
+        return False
+    try:
+        address = ipaddress.ip_address(request.META.get("REMOTE_ADDR") or "")
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
 
 
 def _cumulative(octaves: list[int]) -> list[tuple[str, float]]:

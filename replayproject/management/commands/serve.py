@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -13,7 +14,8 @@ from django.db import connection, connections
 
 from replayproject.backing import BackingError, choose_backing
 from replayproject.first_run import prepare
-from replayproject.supervisor import Supervisor, WorkerFailed
+from replayproject.private_files import tighten
+from replayproject.supervisor import Supervisor, WorkerFailed, private_server_kind, worker_kind
 from streaming.server.listening import listen
 
 
@@ -61,17 +63,25 @@ class Command(BaseCommand):
             self._say(f"database     {_database()}")
             self._say(f"cache        {backing.description}")
             self._say(f"recordings   {settings.RECORDINGS_DIR}")
+            self._say(f"viewers      {_room_for_viewers()}")
+            for path in tighten(_private_paths()):
+                self._say(f"permissions  {path} could be read by others; now by its owner only")
             prepare(self._say, with_demo=demo)
             connections.close_all()
             environ = {**os.environ, "REDIS_URL": backing.url}
-            if workers == 1 and backing.process is not None:
+            if backing.server is not None:
+                # As at the start: more than one worker cannot do without, a single one can.
+                environ.setdefault("REDIS_NEEDED", str(int(workers > 1)))
+            if workers == 1 and backing.server is not None:
                 # The only worker of a private server would offer its frames to no one.
                 environ.setdefault("FRAME_STORE_SHARED", "0")
+            kinds = [
+                worker_kind([sys.executable, sys.argv[0], "worker"], listener, workers, environ)
+            ]
+            if backing.server is not None:
+                kinds.append(private_server_kind(backing.server))
             Supervisor(
-                command=[sys.executable, sys.argv[0], "worker"],
-                listener=listener,
-                count=workers,
-                environ=environ,
+                kinds,
                 on_ready=lambda: self._say(
                     f"listening    {address}  ({workers} worker{'s' * (workers > 1)}; "
                     "Ctrl-C to stop)"
@@ -90,3 +100,25 @@ def _port(listener: Any) -> int:
 def _database() -> str:
     name = connection.settings_dict["NAME"]
     return f"{connection.display_name} {name}"
+
+
+def _room_for_viewers() -> str:
+    most, wanted, limit = (
+        settings.MAX_CONNECTIONS,
+        settings.MAX_CONNECTIONS_WANTED,
+        settings.FILE_LIMIT,
+    )
+    if most < wanted:
+        return (
+            f"up to {most:,} a worker: MAX_CONNECTIONS={wanted} does not fit into the limit of "
+            f"{limit:,} open files (ulimit -Hn)"
+        )
+    return f"up to {most:,} a worker"
+
+
+def _private_paths() -> list[Path]:
+    database = settings.DATA_DIR / "db.sqlite3"
+    return [
+        settings.DATA_DIR / "secret_key",
+        *(database.with_name(database.name + end) for end in ("", "-wal", "-shm")),
+    ]

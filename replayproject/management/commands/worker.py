@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand
 from django.db import connection
 
 from replayproject.asgi import application
+from replayproject.orphan import end_with_parent
 from streaming.server.daphne import run_server
 
 SQLITE_SECONDS = 2
@@ -24,7 +25,10 @@ class Command(BaseCommand):
         parser.add_argument("--socket", type=int, required=True, help="listening descriptor")
         parser.add_argument("--ready", type=int, required=True, help="pipe to report on")
 
-    def handle(self, *, socket: int, ready: int, **options: Any) -> None:
+        parser.add_argument("--parent", type=int, required=True, help="pipe that ends with it")
+
+    def handle(self, *, socket: int, ready: int, parent: int, **options: Any) -> None:
+        end_with_parent(parent, socket)
         if connection.vendor == "sqlite":
             # One thread asks the database for all viewers: whoever waits for a lock keeps all.
             connection.settings_dict["OPTIONS"]["timeout"] = SQLITE_SECONDS
