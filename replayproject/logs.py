@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 from django.core.exceptions import ImproperlyConfigured
+
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def without_escapes(_logger: object, _method: str, line: str | Mapping[str, Any]) -> Any:
+    """What a name or an address from outside would do to a terminal is shown instead of done."""
+    if not isinstance(line, str):
+        return line
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], line)
 
 
 def logging_settings(level: str) -> dict[str, Any]:
@@ -42,6 +55,7 @@ def logging_settings(level: str) -> dict[str, Any]:
                     structlog.dev.ConsoleRenderer(
                         colors=False, exception_formatter=structlog.dev.plain_traceback
                     ),
+                    without_escapes,
                 ],
                 "foreign_pre_chain": shared,
             }
