@@ -25,6 +25,7 @@ from sessions_app.recording import (
     Schema,
     TruncatedRecording,
     encode_segment,
+    file,
 )
 from sessions_app.recording.file import (
     Recording,
@@ -62,6 +63,33 @@ def test_it_works(path: Path, columns: Columns) -> None:
         found = recording.columns(20, 255)
         for name, samples in found.values.items():
             np.testing.assert_array_equal(samples, columns.values[name][20:255])
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"schema": "[" * 10_000},
+        {"schema": '{"fields": [7], "entities": [], "frame_rate": 1, "segment_frames": 1}'},
+        {"schema": '{"fields": [{"name": "x"}], "entities": [[]], "frame_rate": 1}'},
+        {"start_ns": "soon"},
+        {"start_ns": "9" * 5000},
+        {"metadata": "[1]"},
+        {"metadata": "{"},
+    ],
+)
+def test_sealed_metadata_that_says_nonsense(
+    tmp_path: Path, columns: Columns, monkeypatch: pytest.MonkeyPatch, about: dict[str, str]
+) -> None:
+    """The checksum is right: somebody who knows the format wrote it."""
+    sealed = file._sealed
+    monkeypatch.setattr(file, "_sealed", lambda r: sealed({**r, **about} if "schema" in r else r))
+    path = tmp_path / "made.mcap"
+    write_recording(path, columns)
+    monkeypatch.undo()
+    with pytest.raises(CorruptRecording):
+        Recording(path)
+    with pytest.raises(CorruptRecording):
+        recover_recording(path, tmp_path / "recovered.mcap")
 
 
 def test_the_version_names_the_content(path: Path, columns: Columns, tmp_path: Path) -> None:

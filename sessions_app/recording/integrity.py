@@ -100,12 +100,11 @@ def recover_recording(source: Path, target: Path) -> Verification:
             pass
     if schema is None or not segments:
         raise CorruptRecording(f"{source}: no whole segment to recover")
-    with RecordingWriter(
-        target,
-        schema,
-        start_ns=int(about["start_ns"]),
-        metadata=json.loads(about["metadata"]),
-    ) as writer:
+    try:
+        start_ns, metadata = int(about["start_ns"]), dict(json.loads(about["metadata"]))
+    except DAMAGE as error:
+        raise CorruptRecording(f"{source}: {error}") from error
+    with RecordingWriter(target, schema, start_ns=start_ns, metadata=metadata) as writer:
         for segment in segments:
             frames = read_header(inflate(segment)).frames
             writer.append(segment, frames)
