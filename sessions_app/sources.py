@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .importers.bounds import is_regular
+from .importers.text import shown
 
 MAPPING_SUFFIXES = (".yaml", ".yml", ".json", ".toml")
 GEOMETRY_NAMES = ("geometry.json", "circuit.json")
@@ -53,14 +54,14 @@ def find_source(name: str, named: Mapping[str, str]) -> Source:
     first, _, entry = name.partition("/")
     if first not in named:
         known = ", ".join(sorted(named)) or "none: set IMPORT_SOURCES=name=folder,…"
-        raise UnknownSource(f"no source is called {first!r}; there is: {known}")
+        raise UnknownSource(f"no source is called {shown(first)}; there is: {known}")
     base = Path(named[first]).resolve()
     # Nothing hidden, no "..", no second slash that would make it absolute, no NUL.
     plain = all(p and not p.startswith(".") and "\x00" not in p for p in entry.split("/"))
     path = base / entry if plain else base
     # A link below the folder leads anywhere, today or tomorrow: none is followed.
-    if (entry and not (plain and _is_itself(path))) or not path.exists():
-        raise UnknownSource(f"source {first!r} has no entry {entry!r}")
+    if not (plain and _is_itself(path) if entry else path.exists()):
+        raise UnknownSource(f"source {first!r} has no entry {shown(entry)}")
     if is_regular(path):
         return Source(name, path, "table", _with_mapping(_mapping_of(path)))
     mapping = _first([path / f"mapping{suffix}" for suffix in MAPPING_SUFFIXES])
@@ -92,9 +93,10 @@ def _first(paths: Iterable[Path]) -> Path | None:
 
 
 def _is_itself(path: Path) -> bool:
+    """Whether it is there, and not by a link."""
     try:
-        return path.resolve() == path
-    except (OSError, RuntimeError):  # a name that is too long; links in a circle
+        return path.resolve(strict=True) == path
+    except (OSError, RuntimeError, ValueError):  # too long a name; links in a circle; no text
         return False
 
 

@@ -298,6 +298,12 @@ def test_links_and_pipes_are_no_sources(folder: Path) -> None:
     assert find_source("races/pipe.csv", named).importer == "openf1"
 
 
+def test_a_name_that_no_file_can_have_is_unknown(folder: Path) -> None:
+    for name in ("races/" + "é" * 190, "races/a\ud800", "races/" + "a/" * 90):
+        with pytest.raises(UnknownSource, match="has no entry"):
+            find_source(name, {"races": str(folder / "races")})
+
+
 def test_unknown_source_lists_the_known(folder: Path) -> None:
     with pytest.raises(UnknownSource, match="there is: a, b"):
         find_source("c", {"b": "/b", "a": "/a"})

@@ -45,7 +45,7 @@ async def visitor_of(request: HttpRequest) -> Visitor:
 
 
 async def is_staff(request: HttpRequest) -> bool:
-    """Whether staff asks, where who does not is told less, and a wrong token is no reason to refuse."""
+    """Whether staff asks, where others are told less; a wrong token is no reason to refuse."""
     try:
         return (await visitor_of(request)).staff
     except ApiError:
@@ -54,7 +54,7 @@ async def is_staff(request: HttpRequest) -> bool:
 
 def is_token(candidate: str) -> bool:
     """Whether it is one of API_TOKENS, in a time that does not tell how near it came."""
-    given = candidate.encode()
+    given = candidate.encode("utf-8", "surrogatepass")
     found = False
     for token in settings.API_TOKENS:
         found |= bool(token) and hmac.compare_digest(given, token.encode())

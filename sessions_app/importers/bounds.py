@@ -181,8 +181,8 @@ def bounded_memory(most: int) -> Iterator[None]:
     allocation fails with MemoryError.
 
     It holds for the process, not for a thread: use it where an import has a process to itself.
-    Counted is memory that is reserved for writing (Linux: RLIMIT_DATA), of which Arrow takes 1 GB at
-    once. macOS keeps no such limit: there the other bounds are all there is.
+    Counted is memory that is reserved for writing (Linux: RLIMIT_DATA), of which Arrow takes 1 GB
+    at once. macOS keeps no such limit: there the other bounds are all there is.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
