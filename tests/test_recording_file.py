@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcap.reader import make_reader
 
+from sessions_app.importers.bounds import bounded_memory
 from sessions_app.recording import (
     ChangedRecording,
     Columns,
@@ -388,3 +389,16 @@ def test_only_the_last_segment_may_be_short(tmp_path: Path, columns: Columns) ->
         with pytest.raises(InvalidColumns, match="last segment"):
             writer.append(encode_segment(columns.slice(10, 20), 10), 10)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_that_claims_more_than_the_file_is_a_break(path: Path, tmp_path: Path) -> None:
+    """The length is not believed: reading as much would take the memory."""
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"\x06", 0, len(data) // 2)  # the opcode of a chunk
+    while data[at + 5 : at + 9] != bytes(4):
+        at = data.rindex(b"\x06", 0, at)
+    data[at + 1 : at + 9] = (3_500_000_000).to_bytes(8, "little")
+    broken = tmp_path / "broken.mcap"
+    broken.write_bytes(data)
+    with bounded_memory(3_000_000_000):
+        assert recover_recording(broken, tmp_path / "saved.mcap").frame_count >= 25
