@@ -100,6 +100,19 @@ class TestUnpacking:
         assert pa.total_allocated_bytes() - before < 10_000_000
         assert set(found[0]["x"]) == {"a" * 9_000}
 
+    def test_such_a_text_is_no_entity(self, tmp_path: Path) -> None:
+        rows = {"t": [0.0] * 100_000, "who": ["a" * 9_000] * 100_000, "x": [0.0] * 100_000}
+        pq.write_table(pa.table({**rows, "y": rows["x"]}), tmp_path / "a.parquet")
+        (tmp_path / "m.yaml").write_text(SIMPLE)
+        before = pa.default_memory_pool().max_memory()
+
+        def refused() -> None:
+            with pytest.raises(ImportSourceError, match=r"column who: .* at most 40 characters"):
+                import_table(tmp_path / "a.parquet", ImportOptions(mapping=tmp_path / "m.yaml"))
+
+        assert peak_of(refused) < 50_000_000
+        assert pa.default_memory_pool().max_memory() - before < 50_000_000
+
     def test_parquet_values_that_may_be_of_any_size(self, tmp_path: Path) -> None:
         path = tmp_path / "a.parquet"
         pq.write_table(pa.table({"x": [[1.0] * 10]}), path)

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from ...recording import MISSING, Columns, FieldKind, Schema
@@ -179,8 +178,10 @@ def _rows_by_entity(
             row=int(unknown[0]) + 1,
             column=mapping.entity,
         )
-    encoded = pa.array(names, pa.string()).dictionary_encode()
-    codes, index = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+    # One text may stand in every row: each is looked at once, and none is copied.
+    place = {str(code): number for number, code in enumerate(dict.fromkeys(names))}
+    codes = list(place)
+    index = np.fromiter((place[name] for name in names), np.int64, len(names))
     if len(codes) > MAX_ENTITIES:
         raise ImportSourceError(
             f"{len(codes)} different values: expected at most {MAX_ENTITIES} entities",
