@@ -1,11 +1,11 @@
-# make run · make test · make lint · make bench: nothing else to remember.
+# make run · make test · make lint · make bench · make fuzz: nothing else to remember.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test lint lint-pages bench clean
+.PHONY: run test lint lint-pages bench fuzz clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run ## install what running needs, then serve on http://127.0.0.1:8000 (PORT=…)
@@ -34,6 +34,9 @@ node_modules/.installed: package.json
 
 bench: $(VENV)/.dev ## measure; results as a table and as JSON (ARGS="codec viewers" for some)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+fuzz: $(VENV)/.dev ## hostile bytes for every parser (ARGS="csv_table --cases 1000000")
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

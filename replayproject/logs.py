@@ -7,9 +7,10 @@ warning that repeats is written once a minute, with how often it came in between
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -97,6 +98,18 @@ def _redact(_logger: Any, _method: str, line: str) -> str:
     return redacted(line)
 
 
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def without_escapes(_logger: object, _method: str, line: str | Mapping[str, Any]) -> Any:
+    """What a name or an address from outside would do to a terminal is shown instead of done."""
+    if not isinstance(line, str):
+        return line
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], line)
+
+
 def logging_settings(level: str) -> dict[str, Any]:
     """Django's LOGGING dictionary. Raises: ImproperlyConfigured for an unknown level."""
     if level.upper() not in logging.getLevelNamesMapping():
@@ -132,6 +145,7 @@ def logging_settings(level: str) -> dict[str, Any]:
                         colors=False, exception_formatter=structlog.dev.plain_traceback
                     ),
                     _redact,
+                    without_escapes,
                 ],
                 "foreign_pre_chain": shared,
             }

@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 
+from sessions_app.importers.bounds import Bounds
 from streaming.redaction import shown
 from streaming.server.file_limit import connections_within, raise_file_limit
 
@@ -108,6 +109,13 @@ API_TOKENS = env.list("API_TOKENS", default=[])
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 # Names that POST /api/sessions may import from: name=folder,name=folder
 IMPORT_SOURCES = env.dict("IMPORT_SOURCES", default={})
+# What one import may cost; a race of 20 cars takes a tenth of each.
+IMPORT_BOUNDS = Bounds(
+    unpacked_bytes=_number("IMPORT_UNPACKED_MB", 1_000, 1, 1_000_000) * 1_000_000,
+    rows=_number("IMPORT_ROWS", 10_000_000, 1, 1_000_000_000),
+    files=_number("IMPORT_FILES", 5_000, 1, 1_000_000),
+)
+IMPORT_MEMORY_BYTES = _number("IMPORT_MEMORY_MB", 4_000, 2_000, 1_000_000) * 1_000_000
 
 # Streaming limits, each the same for every worker.
 FRAME_STORE_BYTES = _number("FRAME_STORE_MB", 256, 1, 1_000_000) * 1_000_000

@@ -20,6 +20,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from .importers.result import ImportResult, ImportSourceError
+from .importers.text import cleaned
 from .job_process import JobLock, start
 from .models import ImportJob, Session
 from .recording import RecordingError
@@ -35,6 +36,9 @@ REPORT_SECONDS = 0.5
 """Between two progress reports: what a waiting viewer sees as smooth, two small writes each."""
 READING_SHARE = 0.8
 """Of the whole import's time; the rest is writing the recording and the rows."""
+FAILED = "the import failed; staff see the reason in its job"
+"""What a session says to those who may watch it. The reason may hold paths of this machine and
+values of the source, and stands in the job and in the log."""
 UNFINISHED = (ImportJob.State.QUEUED, ImportJob.State.RUNNING)
 _STAMPED = re.compile(r"\.\d{20}\.mcap")
 
@@ -49,16 +53,27 @@ def enqueue(
     year: int | None = None,
     round_number: int | None = None,
     kind: str = "other",
+    access: str | None = None,
 ) -> tuple[ImportJob, bool]:
     """A job for that session, and whether it is new: an unfinished one of the same session stands.
 
-    A session that can be watched stays so until the job replaces its recording.
+    access: who may watch, at once; None keeps that of a session that is there, and is "staff" for
+    a new one. A session that can be watched stays so until the job replaces its recording.
     """
     with transaction.atomic():
         session, _ = Session.objects.select_for_update().get_or_create(
             slug=slug,
-            defaults={"title": title, "year": year, "round": round_number, "kind": kind},
+            defaults={
+                "title": cleaned(title, 200),
+                "year": year,
+                "round": round_number,
+                "kind": kind,
+                "access": Session.Access.STAFF,
+            },
         )
+        if access is not None and session.access != access:
+            session.access = access
+            session.save()
         job = session.import_jobs.filter(state__in=UNFINISHED).first()
         if job is not None:
             return job, False
@@ -151,7 +166,7 @@ class _Reporter:
             return
         self._next = self._clock() + REPORT_SECONDS
         progress = round(100 * min(max(fraction, 0.0), 1.0), 1)
-        text = message[:500]
+        text = cleaned(message)
         ImportJob.objects.filter(pk=self._job.pk).update(progress=progress, message=text)
         session = Session.objects.filter(pk=self._job.session_id)
         now = timezone.now()
@@ -163,18 +178,22 @@ class _Reporter:
 
 
 def fail(job: ImportJob, error: str) -> None:
-    """End the job; a session without a recording fails with it, one with a recording keeps it."""
+    """End the job; a session without a recording fails with it, one with a recording keeps it.
+
+    error: the reason, for staff and the log; the session says `FAILED` only.
+    """
+    error = cleaned(error)
     now = timezone.now()
     with transaction.atomic():
         ended = ImportJob.objects.filter(pk=job.pk, state__in=UNFINISHED).update(
-            state=ImportJob.State.FAILED, error=error, message=error[:500], finished_at=now
+            state=ImportJob.State.FAILED, error=error, message=error, finished_at=now
         )
         if not ended:
             return
         session = Session.objects.filter(pk=job.session_id)
         loading = session.exclude(state__in=(Session.State.READY, Session.State.LIVE))
-        if not loading.update(state=Session.State.FAILED, message=error[:500], updated_at=now):
-            session.update(message=f"import failed: {error}"[:500], updated_at=now)
+        if not loading.update(state=Session.State.FAILED, message=FAILED, updated_at=now):
+            session.update(message=FAILED, updated_at=now)
     logger.warning("import %s of %s failed: %s", job.pk, job.session.slug, error)
 
 
@@ -219,5 +238,5 @@ def remove_leftovers(job: ImportJob) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """What went wrong as one line, even where a library wrote several."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """What went wrong as one line of at most 500 characters, for staff and the log."""
+    return cleaned(str(error)) or type(error).__name__

@@ -12,6 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .importers.bounds import is_regular
+from .importers.text import shown
+
 MAPPING_SUFFIXES = (".yaml", ".yml", ".json", ".toml")
 GEOMETRY_NAMES = ("geometry.json", "circuit.json")
 _NOT_IN_SLUGS = re.compile(r"[^A-Za-z0-9]+")
@@ -44,24 +47,26 @@ class Source:
 def find_source(name: str, named: Mapping[str, str]) -> Source:
     """`name`, or `name/entry` for something inside the folder of that name in IMPORT_SOURCES.
 
-    A file, or a folder with a mapping, is a table; any other folder holds OpenF1 tables.
+    A file, or a folder with a mapping, is a table; any other folder holds OpenF1 tables. Symbolic
+    links and special files are no sources.
     Raises: UnknownSource, also for whatever would lead out of the folder.
     """
     first, _, entry = name.partition("/")
     if first not in named:
         known = ", ".join(sorted(named)) or "none: set IMPORT_SOURCES=name=folder,…"
-        raise UnknownSource(f"no source is called {first!r}; there is: {known}")
+        raise UnknownSource(f"no source is called {shown(first)}; there is: {known}")
     base = Path(named[first]).resolve()
     # Nothing hidden, no "..", no second slash that would make it absolute, no NUL.
     plain = all(p and not p.startswith(".") and "\x00" not in p for p in entry.split("/"))
-    path = (base / entry).resolve() if plain else base
-    if (entry and not (plain and path.is_relative_to(base))) or not path.exists():
-        raise UnknownSource(f"source {first!r} has no entry {entry!r}")
-    if path.is_file():
+    path = base / entry if plain else base
+    # A link below the folder leads anywhere, today or tomorrow: none is followed.
+    if not (plain and _is_itself(path) if entry else path.exists()):
+        raise UnknownSource(f"source {first!r} has no entry {shown(entry)}")
+    if is_regular(path):
         return Source(name, path, "table", _with_mapping(_mapping_of(path)))
     mapping = _first([path / f"mapping{suffix}" for suffix in MAPPING_SUFFIXES])
     if mapping is not None:
-        table = _first(p for p in sorted(path.iterdir()) if p != mapping and p.is_file())
+        table = _first(p for p in sorted(path.iterdir()) if p != mapping)
         if table is None:
             raise UnknownSource(f"{name!r} has a mapping, but no table beside it")
         return Source(name, table, "table", _with_mapping(mapping))
@@ -84,7 +89,15 @@ def _with_mapping(mapping: Path | None) -> dict[str, str]:
 
 
 def _first(paths: Iterable[Path]) -> Path | None:
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if is_regular(path)), None)
+
+
+def _is_itself(path: Path) -> bool:
+    """Whether it is there, and not by a link."""
+    try:
+        return path.resolve(strict=True) == path
+    except (OSError, RuntimeError, ValueError):  # too long a name; links in a circle; no text
+        return False
 
 
 def require_importer(name: str) -> None:

@@ -243,6 +243,9 @@ class TestRecording:
         ("bytes=-10", (990, 1000)),
         ("bytes=-5000", (0, 1000)),
         ("Bytes = 1-2", (1, 3)),
+        (f"bytes=1-{'9' * 5000}", (1, 1000)),
+        (f"bytes=-{'9' * 5000}", (0, 1000)),
+        (f"bytes={'0' * 5000}1-1", (1, 2)),
         ("bytes=0-1,5-6", None),
         ("bytes=9-3", None),
         ("bytes=-", None),
@@ -254,7 +257,9 @@ def test_requested_range(header: str, expected: tuple[int, int] | None) -> None:
     assert requested_range(header, 1000) == expected
 
 
-@pytest.mark.parametrize("header", ["bytes=1000-", "bytes=1000-2000", "bytes=-0"])
+@pytest.mark.parametrize(
+    "header", ["bytes=1000-", "bytes=1000-2000", "bytes=-0", f"bytes={'9' * 5000}-"]
+)
 def test_range_behind_the_end(header: str) -> None:
     with pytest.raises(Unsatisfiable):
         requested_range(header, 1000)

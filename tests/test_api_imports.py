@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from django.test import Client
 
 from sessions_app import sources
 from sessions_app.api import imports
+from sessions_app.jobs import FAILED, run
 from sessions_app.models import ImportJob, Session
 from sessions_app.sources import Source, UnknownSource, find_source
 
@@ -66,7 +68,7 @@ def test_import_begins_at_once(client: Client, folder: Path, launched: list[Impo
     assert job.importer == "openf1"
     assert job.source == str(folder / "races" / "austria")
     assert job.options == {"geometry": str(folder / "races" / "austria" / "geometry.json")}
-    detail = client.get("/api/sessions/races-austria").json()
+    detail = client.get("/api/sessions/races-austria", headers=TOKEN).json()
     assert detail["loading"] is True
     assert detail["job"]["state"] == "queued"
 
@@ -82,6 +84,60 @@ def test_asking_twice_starts_once(client: Client, folder: Path, launched: list[I
     second = post(client, {"source": "one", "refresh": True}, **TOKEN).json()
     assert first == second
     assert len(launched) == 1
+
+
+class TestAccess:
+    """Who may watch what is imported: staff, unless the request says otherwise."""
+
+    def test_a_new_session_is_for_staff(self, client: Client, folder: Path, launched: list) -> None:
+        post(client, {"source": "one"}, **TOKEN)
+        assert Session.objects.get().access == "staff"
+        assert client.get("/api/sessions/one").status_code == 401
+
+    def test_the_request_may_say_otherwise(
+        self, client: Client, folder: Path, launched: list
+    ) -> None:
+        post(client, {"source": "one", "access": "public"}, **TOKEN)
+        assert client.get("/api/sessions/one").json()["access"] == "public"
+        assert post(client, {"source": "one", "access": "all"}, **TOKEN).status_code == 422
+
+    @pytest.mark.parametrize("access", ["public", "login", "staff"])
+    def test_a_session_that_is_there_keeps_its_own(
+        self, client: Client, folder: Path, launched: list, access: str
+    ) -> None:
+        store_small_race("one", access=access)
+        assert post(client, {"source": "one", "refresh": True}, **TOKEN).status_code == 202
+        assert Session.objects.get().access == access
+
+    def test_a_new_import_may_change_it(self, client: Client, folder: Path, launched: list) -> None:
+        store_small_race("one", access="public")
+        post(client, {"source": "one", "refresh": True, "access": "login"}, **TOKEN)
+        assert Session.objects.get().access == "login"
+
+
+class TestReason:
+    """Why an import failed may show paths of the machine and values of the source."""
+
+    def failed(self, client: Client) -> None:
+        post(client, {"source": "one", "access": "public"}, **TOKEN)
+        job = ImportJob.objects.get()
+        assert not run(job, lambda _: (_ for _ in ()).throw(OSError("/srv/data/x.csv: 'secret'")))
+
+    def test_readers_are_not_told(self, client: Client, folder: Path, launched: list) -> None:
+        self.failed(client)
+        for path in ("/api/sessions", "/api/sessions/one"):
+            answer = client.get(path)
+            assert FAILED in answer.text
+            assert "/srv" not in answer.text
+            assert "secret" not in answer.text
+
+    def test_staff_are_told(self, client: Client, folder: Path, launched: list) -> None:
+        self.failed(client)
+        before = client.get("/api/sessions/one")
+        answer = client.get("/api/sessions/one", headers=TOKEN)
+        assert answer.json()["job"]["error"] == "/srv/data/x.csv: 'secret'"
+        assert "private" in answer["Cache-Control"]
+        assert answer["ETag"] != before["ETag"]
 
 
 class TestExisting:
@@ -223,6 +279,29 @@ def test_kinds_of_source(folder: Path) -> None:
     assert plays.options == {"mapping": str(races / "plays" / "mapping.yaml")}
     assert find_source("races/austria", named).importer == "openf1"
     assert find_source("races/austria", named).slug == "races-austria"
+
+
+def test_links_and_pipes_are_no_sources(folder: Path) -> None:
+    races = folder / "races"
+    named = {"races": str(races)}
+    (races / "link.csv").symlink_to(races / "loose.csv")
+    (races / "again").symlink_to(races / "austria")
+    os.mkfifo(races / "pipe.csv")
+    for entry in ("link.csv", "again", "again/geometry.json"):
+        with pytest.raises(UnknownSource, match="has no entry"):
+            find_source(f"races/{entry}", named)
+    # A mapping or an outline that is a link counts as not there; a pipe is no table.
+    (races / "linked").mkdir()
+    (races / "linked" / "mapping.yaml").symlink_to(races / "plays" / "mapping.yaml")
+    (races / "linked" / "geometry.json").symlink_to(races / "austria" / "geometry.json")
+    assert find_source("races/linked", named).options == {}
+    assert find_source("races/pipe.csv", named).importer == "openf1"
+
+
+def test_a_name_that_no_file_can_have_is_unknown(folder: Path) -> None:
+    for name in ("races/" + "é" * 190, "races/a\ud800", "races/" + "a/" * 90):
+        with pytest.raises(UnknownSource, match="has no entry"):
+            find_source(name, {"races": str(folder / "races")})
 
 
 def test_unknown_source_lists_the_known(folder: Path) -> None:

@@ -13,14 +13,16 @@ import pytest
 from sessions_app import job_process
 from sessions_app.importers.result import ImportResult, ImportSourceError
 from sessions_app.job_process import JobLock
-from sessions_app.jobs import Progress, enqueue, fail_interrupted, run
+from sessions_app.jobs import FAILED, Progress, enqueue, fail_interrupted, run
 from sessions_app.models import ImportJob, Session
 
 from .small_race import small_race, store_small_race
 
 
 def queued(slug: str = "job") -> ImportJob:
-    job, is_new = enqueue(slug, title="T", importer="table", source="/nowhere", options={})
+    job, is_new = enqueue(
+        slug, title="T", importer="table", source="/nowhere", options={}, access="public"
+    )
     assert is_new
     return job
 
@@ -103,7 +105,7 @@ class TestRun:
         session = Session.objects.get(slug="job")
         assert job.state == "failed"
         assert session.state == "failed"
-        assert session.message == job.error
+        assert session.message == FAILED
         assert "\n" not in job.error
         assert (str(error) or "interrupted") in job.error
         assert not session.recording_path.exists()
@@ -147,7 +149,8 @@ class TestRun:
         assert not run(queued(), lambda _p: (_ for _ in ()).throw(OSError("full")))
         session = Session.objects.get(slug="job")
         assert (session.state, session.version) == ("ready", old.version)
-        assert session.message == "import failed: full"
+        assert session.message == FAILED
+        assert ImportJob.objects.get(session=session).error == "full"
         assert session.recording_path.exists()
 
 

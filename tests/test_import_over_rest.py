@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from sessions_app.jobs import FAILED
+
 ROOT = Path(__file__).parent.parent
 MAPPING = """\
 kind: play
@@ -86,8 +88,8 @@ def test_a_bad_table_fails_in_one_line_and_leaves_nothing(
     table.write_text(table.read_text().replace("0.3,b,3,6", "0.3,b,far,6"))
     _, _, detail = import_over_rest(service, {"source": "plays"})
     assert (detail["state"], detail["job"]["state"]) == ("failed", "failed")
-    assert detail["message"] == detail["job"]["error"]
+    assert detail["message"] == FAILED
     for told in ("play.csv", "row 54", "x", "far"):
-        assert told in detail["message"]
+        assert told in detail["job"]["error"]
     assert list((tmp_path / "data" / "recordings").glob("*.mcap")) == []
     assert list((tmp_path / "data" / "recordings").glob(".*.partial")) == []

@@ -107,3 +107,10 @@ def test_no_line_shows_a_password_even_in_a_traceback(log: Log) -> None:
         log.logger.exception("Redis is away")
     assert "geheim" not in log.text
     assert log.text.count("redis://:***@cache:6379/0") == 3
+
+
+def test_terminal_escapes_are_shown_not_done(log: Log) -> None:
+    log.warn("name %s", "\x1b[2J\x07\u202eé\r")
+    line = log.text.removesuffix("\n")
+    assert r"name \x1b[2J\x07\u202eé\r" in line
+    assert line.isprintable()

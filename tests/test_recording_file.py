@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcap.reader import make_reader
 
+from sessions_app.importers.bounds import bounded_memory
 from sessions_app.recording import (
     ChangedRecording,
     Columns,
@@ -25,6 +26,7 @@ from sessions_app.recording import (
     Schema,
     TruncatedRecording,
     encode_segment,
+    file,
 )
 from sessions_app.recording.file import (
     Recording,
@@ -62,6 +64,33 @@ def test_it_works(path: Path, columns: Columns) -> None:
         found = recording.columns(20, 255)
         for name, samples in found.values.items():
             np.testing.assert_array_equal(samples, columns.values[name][20:255])
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"schema": "[" * 10_000},
+        {"schema": '{"fields": [7], "entities": [], "frame_rate": 1, "segment_frames": 1}'},
+        {"schema": '{"fields": [{"name": "x"}], "entities": [[]], "frame_rate": 1}'},
+        {"start_ns": "soon"},
+        {"start_ns": "9" * 5000},
+        {"metadata": "[1]"},
+        {"metadata": "{"},
+    ],
+)
+def test_sealed_metadata_that_says_nonsense(
+    tmp_path: Path, columns: Columns, monkeypatch: pytest.MonkeyPatch, about: dict[str, str]
+) -> None:
+    """The checksum is right: somebody who knows the format wrote it."""
+    sealed = file._sealed
+    monkeypatch.setattr(file, "_sealed", lambda r: sealed({**r, **about} if "schema" in r else r))
+    path = tmp_path / "made.mcap"
+    write_recording(path, columns)
+    monkeypatch.undo()
+    with pytest.raises(CorruptRecording):
+        Recording(path)
+    with pytest.raises(CorruptRecording):
+        recover_recording(path, tmp_path / "recovered.mcap")
 
 
 def test_the_version_names_the_content(path: Path, columns: Columns, tmp_path: Path) -> None:
@@ -360,3 +389,16 @@ def test_only_the_last_segment_may_be_short(tmp_path: Path, columns: Columns) ->
         with pytest.raises(InvalidColumns, match="last segment"):
             writer.append(encode_segment(columns.slice(10, 20), 10), 10)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_that_claims_more_than_the_file_is_a_break(path: Path, tmp_path: Path) -> None:
+    """The length is not believed: reading as much would take the memory."""
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"\x06", 0, len(data) // 2)  # the opcode of a chunk
+    while data[at + 5 : at + 9] != bytes(4):
+        at = data.rindex(b"\x06", 0, at)
+    data[at + 1 : at + 9] = (3_500_000_000).to_bytes(8, "little")
+    broken = tmp_path / "broken.mcap"
+    broken.write_bytes(data)
+    with bounded_memory(3_000_000_000):
+        assert recover_recording(broken, tmp_path / "saved.mcap").frame_count >= 25

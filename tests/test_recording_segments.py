@@ -242,3 +242,19 @@ def test_a_quantity_too_large_for_its_scale_is_named() -> None:
 def test_an_unknown_field_of_a_subset_is_named() -> None:
     with pytest.raises(InvalidColumns, match=r"unknown field 'sped'"):
         small_schema().subset(["sped"], None)
+
+
+def test_a_segment_inflates_to_what_its_schema_needs_at_most() -> None:
+    bomb = deflate(b"\x01" + bytes(20_000_000))
+    assert len(bomb) < 30_000
+    with pytest.raises(CorruptRecording, match="inflates to more than"):
+        decode_segment(bomb, small_schema())
+    with pytest.raises(CorruptRecording, match="inflates to more than 1,000 bytes"):
+        inflate(bomb, 1000)
+
+
+def test_a_header_cannot_ask_for_frames_that_no_segment_has() -> None:
+    payload = bytearray(inflate(encode_segment(small_columns(5), 0)))
+    payload[2:4] = (60_000).to_bytes(2, "little")
+    with pytest.raises(CorruptRecording, match="60000 frames: expected 1 to 1000"):
+        decode_segment(deflate(bytes(payload)), small_schema())

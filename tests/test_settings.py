@@ -39,6 +39,7 @@ def test_defaults_load(tmp_path: Path) -> None:
         ("DEBUG", "maybe", "expected 1 or 0"),
         ("FRAME_STORE_MB", "0", "expected a whole number 1 to"),
         ("FRAME_STORE_MB", "much", "expected a whole number 1 to"),
+        ("IMPORT_MEMORY_MB", "100", "expected a whole number 2000 to"),
         ("MAX_CONNECTIONS", "-5", "expected a whole number 1 to"),
         ("REDIS_URL", "localhost:6379", "expected redis://"),
         ("REDIS_NEEDED", "maybe", "expected 1 or 0"),

@@ -90,7 +90,7 @@ def _enqueue(slug: str, wanted: NamedImport | FastF1Import) -> tuple[ImportJob, 
         raise ApiError(501, f"{error}.", code="importer_missing") from error
     if not slug:
         raise ApiError(422, "This source's name makes no slug: give one as 'slug'.")
-    return enqueue(slug, **about)
+    return enqueue(slug, access=wanted.access, **about)
 
 
 def _answer(session: Session, job_id: int | None) -> ImportOut:

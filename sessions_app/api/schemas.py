@@ -77,7 +77,7 @@ class EntityOut(Schema):
 
 
 class JobOut(Schema):
-    """The latest import of a session."""
+    """The latest import of a session. Only staff are told why it failed."""
 
     state: Literal["queued", "running", "done", "failed"]
     importer: str
@@ -250,6 +250,15 @@ class TelemetryOut(Schema):
     units: dict[str, str]
 
 
+Access = Annotated[
+    Literal["public", "login", "staff"] | None,
+    Field(
+        description="Who may watch. Left out: staff for a new session, and a session that is there "
+        "keeps its own."
+    ),
+]
+
+
 class NamedImport(Schema):
     """Import from a source that the operator named in the setting IMPORT_SOURCES."""
 
@@ -264,6 +273,7 @@ class NamedImport(Schema):
         ),
     ]
     slug: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,79}$")] | None = None
+    access: Access = None
     refresh: bool = False
 
 
@@ -275,6 +285,7 @@ class FastF1Import(Schema):
     year: Annotated[int, Field(ge=1950, le=2100)]
     round_num: Annotated[int, Field(ge=1, le=40)]
     session_type: Literal["R", "Q", "S", "SQ", "SS", "FP1", "FP2", "FP3"] = "R"
+    access: Access = None
     refresh: bool = False
 
 

@@ -10,6 +10,7 @@ from ninja import Query, Router, Schema
 from pydantic import Field
 
 from ..access import visible_kinds
+from ..jobs import FAILED
 from ..models import Entity, Geometry, ImportJob, Session
 from .caching import entity_tag, revalidated, session_tag
 from .errors import ApiError, ErrorOut
@@ -30,7 +31,7 @@ from .schemas import (
     SessionPage,
     StintOut,
 )
-from .visitors import session_for, visitor_of
+from .visitors import is_staff, session_for, visitor_of
 
 router = Router(tags=["sessions"])
 
@@ -141,6 +142,8 @@ def _summary(session: Session, entity_count: int) -> dict[str, Any]:
 async def get_session(request: HttpRequest, slug: str) -> HttpResponse:
     """Metadata, schema, entities, state and progress; `loading` until it can be watched."""
     session = await session_for(request, slug)
+    # Only a session that has something to say of an import says different things.
+    staff = bool(session.message) and await is_staff(request)
 
     async def build() -> SessionDetail:
         entities = [
@@ -157,11 +160,22 @@ async def get_session(request: HttpRequest, slug: str) -> HttpResponse:
             metadata=metadata,
             schema=None if schema is None else RecordingSchemaOut(**schema.as_dict()),
             entities=entities,
-            job=None if job is None else JobOut.from_orm(job),
+            job=None if job is None else _job(job, staff),
             links=_links(session),
         )
 
+    if staff:
+        tag = session_tag(session, "session", "staff")
+        return await revalidated(request, tag, build, shared=False)
     return await _answer(request, session, "session", build)
+
+
+def _job(job: ImportJob, staff: bool) -> JobOut:
+    """Why an import failed may show paths of this machine and values of the source."""
+    told = JobOut.from_orm(job)
+    if job.error and not staff:
+        told.error = told.message = FAILED
+    return told
 
 
 def _links(session: Session) -> SessionLinks:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from .bounds import Bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +15,7 @@ class ImportOptions:
     title: instead of the one made from the source. geometry: a circuit's outline, or a folder of
     them. mapping: what the columns of a table mean. lead, tail: seconds kept before the start and
     after the last car's finish. frame_rate: frames a second, None for the source's usual one.
-    year, round: of the season, where the source does not tell.
+    year, round: of the season, where the source does not tell. bounds: what reading may cost.
     """
 
     title: str = ""
@@ -24,3 +26,4 @@ class ImportOptions:
     frame_rate: float | None = None
     year: int | None = None
     round: int | None = None
+    bounds: Bounds = field(default_factory=Bounds)

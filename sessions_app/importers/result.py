@@ -7,12 +7,18 @@ at all.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from ..recording import Columns
+from .text import MESSAGE_LENGTH, cleaned, is_clean, shown
+
+MAX_CODE = 40
+"""Characters of an entity's code: it heads columns and stands in addresses."""
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 Progress = Callable[[float, str], None]
 """Called with the fraction done (0…1) and what is being done, for a progress bar."""
@@ -23,8 +29,9 @@ def no_progress(_fraction: float, _message: str) -> None:
 
 
 class ImportSourceError(Exception):
-    """A source that cannot be imported. Its message is one line: file, row and column, what was
-    found there, and what was expected."""
+    """A source that cannot be imported. Its message is one line of at most 500 characters: file,
+    row and column, what was found there, and what was expected. It may show paths and values of the
+    source, and is therefore for staff and the log."""
 
     def __init__(
         self,
@@ -35,17 +42,34 @@ class ImportSourceError(Exception):
         column: str | None = None,
     ) -> None:
         """row: 1-based data row (the header is not counted)."""
-        place = [str(file)] if file is not None else []
+        self.problem, self.row = problem, row
+        place = [] if file is None else [_end_of(str(file))]
         if row is not None:
             place.append(f"row {row}")
         if column is not None:
-            place.append(f"column {column}")
-        super().__init__(f"{', '.join(place)}: {problem}" if place else problem)
+            place.append(f"column {cleaned(column, 60)}")
+        super().__init__(cleaned(f"{', '.join(place)}: {problem}" if place else problem))
+
+
+def _clean(record: object, **lengths: int) -> None:
+    """Make texts of a new record safe to show, and as short as the database keeps them."""
+    for name, most in lengths.items():
+        text = getattr(record, name)
+        if text:
+            object.__setattr__(record, name, cleaned(text, most))
+
+
+def _end_of(path: str, most: int = 200) -> str:
+    """A long path's end, where the file's name is."""
+    return path if len(path) <= most else f"…{path[1 - most :]}"
 
 
 @dataclass(frozen=True, slots=True)
 class EntityRecord:
-    """Who or what moves. code: as in the schema; colour: "#rrggbb" or ""."""
+    """Who or what moves. code: as in the schema; colour: "#rrggbb", anything else becomes "".
+
+    Raises: ImportSourceError for a code that is empty, too long, or has control characters; other
+    texts are cleaned and cut, here and in the other records."""
 
     code: str
     name: str = ""
@@ -54,6 +78,16 @@ class EntityRecord:
     colour: str = ""
     kind: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not is_clean(self.code) or not 0 < len(self.code) <= MAX_CODE:
+            raise ImportSourceError(
+                f"entity code {shown(self.code)} found: expected 1 to {MAX_CODE} characters, none "
+                "of them a control character"
+            )
+        _clean(self, name=120, number=10, team=120, kind=20)
+        if not _COLOUR.fullmatch(self.colour):
+            object.__setattr__(self, "colour", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +147,9 @@ class EventRecord:
     lap: int | None = None
     sector: int | None = None
 
+    def __post_init__(self) -> None:
+        _clean(self, kind=30, message=MESSAGE_LENGTH, value=60)
+
 
 @dataclass(frozen=True, slots=True)
 class LapRecord:
@@ -141,6 +178,9 @@ class StintRecord:
     compound: str = ""
     tyre_age_at_start: int | None = None
 
+    def __post_init__(self) -> None:
+        _clean(self, compound=20)
+
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
@@ -162,3 +202,6 @@ class ImportResult:
     year: int | None = None
     round: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _clean(self, title=200, kind=20, source=255)

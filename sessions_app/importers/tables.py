@@ -5,12 +5,12 @@ Knows nothing of any sport. Every error names file, row and column and says what
 
 from __future__ import annotations
 
+import codecs
 import enum
-import gzip
 import json
 import re
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,16 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from .bounds import MAX_FIELD, Allowance, open_regular
 from .result import ImportSourceError
+from .text import shown
 
 NULLS = ("", "null", "None", "NaN", "nan", "NaT", "NA")
 """What stands for "no value" in text files, as written by pandas, JavaScript and people."""
 
 FORMATS = (".parquet", ".csv", ".tsv", ".json")
+MAX_FOOTER = 8_000_000
+"""Bytes of a Parquet file's footer: a hundred columns in a thousand parts need as much."""
 
 
 class ColumnType(enum.Enum):
@@ -77,24 +81,31 @@ def read_table(
     optional: Mapping[str, ColumnType] | None = None,
     *,
     delimiter: str | None = None,
+    allowance: Allowance | None = None,
 ) -> Table:
     """Read the named columns of one file; other columns are not even decoded.
 
+    allowance: what the import may still take; None for the default bounds of one file.
     Raises: ImportSourceError for an unreadable file, a missing column, a row that does not fit
-    the header, or a value of another type.
+    the header, a value of another type, or what is beyond a bound.
     """
+    allowance = allowance or Allowance()
     wanted = {**required, **(optional or {})}
     kind = format_of(path)
-    if not path.is_file():
-        raise ImportSourceError("no such file: expected a table", file=path)
     if not kind:
         raise ImportSourceError(f"unknown format: expected one of {', '.join(FORMATS)}", file=path)
-    if kind == ".parquet":
-        arrays = _read_parquet(path, wanted)
-    elif kind == ".json":
-        arrays = _read_json(path, wanted)
-    else:
-        arrays = _read_csv(path, wanted, delimiter or ("\t" if kind == ".tsv" else ","))
+    try:
+        if kind == ".parquet":
+            arrays = _read_parquet(path, wanted, allowance)
+        elif kind == ".json":
+            arrays = _read_json(path, wanted, allowance)
+        else:
+            separator = delimiter or ("\t" if kind == ".tsv" else ",")
+            arrays = _read_csv(path, wanted, separator, allowance)
+    except FileNotFoundError as error:
+        raise ImportSourceError("no such file: expected a table", file=path) from error
+    except OSError as error:
+        raise _unreadable(path, "a readable file", error) from error
     rows = len(next(iter(arrays.values()))) if arrays else 0
     # A JSON list without any record has no columns to miss.
     if rows or kind != ".json":
@@ -112,47 +123,120 @@ def read_table(
 def column_names(path: Path, delimiter: str | None = None) -> list[str]:
     """The names of a table's columns, read without reading its rows (but for JSON)."""
     kind = format_of(path)
+    allowance = Allowance()
     if kind == ".parquet":
-        try:
-            return list(pq.ParquetFile(path).schema_arrow.names)
-        except (pa.ArrowException, OSError) as error:
-            raise _unreadable(path, "a Parquet file", error) from error
+        with _parquet_source(path, allowance) as source:
+            return list(pq.ParquetFile(source).schema_arrow.names)
     if kind == ".json":
-        return sorted({name for record in _records(path) for name in record})
-    first = _text(path).split("\n", 1)[0].strip("\r\ufeff")
+        return sorted({name for record in _records(path, allowance) for name in record})
     separator = delimiter or ("\t" if kind == ".tsv" else ",")
-    return [name.strip().strip('"') for name in first.split(separator)]
+    return _header(_text_bytes(path, allowance), separator)
 
 
-def _read_parquet(path: Path, wanted: Mapping[str, ColumnType]) -> dict[str, pa.Array]:
-    try:
-        file = pq.ParquetFile(_bytes(path) if path.suffix == ".gz" else path)
-        names = [name for name in wanted if name in file.schema_arrow.names]
-        table = file.read(columns=names)
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(path, "a Parquet file", error) from error
-    return {name: table[name].combine_chunks() for name in names}
+@contextmanager
+def _parquet_source(path: Path, allowance: Allowance) -> Iterator[Any]:
+    """The file, unpacked if it is gzipped, if its footer is of a usual size."""
+    if path.suffix.lower() == ".gz":
+        source: Any = pa.BufferReader(pa.py_buffer(allowance.read(path)))
+        end = source.size()
+    else:
+        source = open_regular(path)
+        end = source.seek(0, 2)
+    with source:
+        # The footer is unpacked as a whole, whatever it describes.
+        source.seek(max(end - 8, 0))
+        length = int.from_bytes(source.read(4), "little")
+        if length > MAX_FOOTER and source.read(4) == b"PAR1":
+            raise ImportSourceError(
+                f"a footer of {length:,} bytes found: expected at most {MAX_FOOTER:,}", file=path
+            )
+        source.seek(0)
+        try:
+            yield source
+        except MemoryError:
+            raise
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise _unreadable(path, "a Parquet file", error) from error
 
 
-def _read_csv(path: Path, wanted: Mapping[str, ColumnType], delimiter: str) -> dict[str, pa.Array]:
+def _read_parquet(
+    path: Path, wanted: Mapping[str, ColumnType], allowance: Allowance
+) -> dict[str, pa.Array]:
+    with _parquet_source(path, allowance) as source:
+        file = pq.ParquetFile(source)
+        about = file.metadata
+        allowance.check_columns(path, about.num_columns)
+        kinds = {f.name: f.type for f in file.schema_arrow if f.name in wanted}
+        names = list(kinds)
+        for name, kind in kinds.items():
+            _check_parquet_type(path, name, kind, wanted[name])
+        # Before anything is unpacked: what the footer promises. It may lie, so what comes counts.
+        allowance.take_rows(path, max(about.num_rows, 0))
+        chosen = [i for i in range(about.num_columns) if about.schema.column(i).path in kinds]
+        groups = [about.row_group(number) for number in range(about.num_row_groups)]
+        promised = sum(max(g.column(i).total_uncompressed_size, 0) for g in groups for i in chosen)
+        allowance.take_bytes(path, promised)
+        # As dictionaries, a text that is repeated in each row is kept once.
+        texts = [name for name, kind in kinds.items() if _is_text(kind)]
+        file = pq.ParquetFile(source, read_dictionary=texts)
+        batches, rows, size = [], 0, 0
+        for batch in file.iter_batches(batch_size=1 << 16, columns=names, use_threads=False):
+            rows += len(batch)
+            size += batch.nbytes
+            if rows > about.num_rows:
+                raise ImportSourceError(
+                    f"row {rows:,} found: expected {about.num_rows:,} rows, as the footer says",
+                    file=path,
+                )
+            if size > promised:
+                allowance.take_bytes(path, size - promised)
+                promised = size
+            batches.append(batch)
+        table = pa.Table.from_batches(batches) if batches else file.read(columns=names)
+        return {name: table[name].combine_chunks() for name in names}
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_binary(kind))
+
+
+def _check_parquet_type(path: Path, name: str, kind: pa.DataType, wanted: ColumnType) -> None:
+    """Refuse columns of which one value may be of any size: lists, records, fixed-size bytes."""
+    values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    good = (
+        _is_text(values)
+        or pa.types.is_large_string(values)
+        or pa.types.is_integer(values)
+        or pa.types.is_floating(values)
+        or pa.types.is_boolean(values)
+        or pa.types.is_timestamp(values)
+        or pa.types.is_date(values)
+        or pa.types.is_decimal(values)
+        or pa.types.is_null(values)
+    )
+    if not good:
+        raise ImportSourceError(
+            f"a column of {kind} found: expected {wanted.value}", file=path, column=name
+        )
+
+
+def _read_csv(
+    path: Path, wanted: Mapping[str, ColumnType], delimiter: str, allowance: Allowance
+) -> dict[str, pa.Array]:
     wrong: list[Any] = []
 
     def refuse(row: Any) -> str:
         wrong.append(row)
         return "error"
 
-    data = bytes(_bytes(path).read())
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ImportSourceError(
-            f"byte 0x{data[error.start]:02x} found: expected UTF-8 text",
-            file=path,
-            row=data.count(b"\n", 0, error.start) or None,
-        ) from error
+    data = _text_bytes(path, allowance)
+    header = _header(data, delimiter)
+    allowance.check_columns(path, len(header))
+    # At most so many: a quoted value may hold line ends.
+    allowance.take_rows(path, max(data.count(b"\n"), data.count(b"\r")))
     try:
         table = pacsv.read_csv(
-            pa.BufferReader(data),
+            pa.BufferReader(pa.py_buffer(data)),
             # One thread, because only then do rows that do not fit know their number.
             read_options=pacsv.ReadOptions(use_threads=False, block_size=1 << 24),
             parse_options=pacsv.ParseOptions(delimiter=delimiter, invalid_row_handler=refuse),
@@ -164,7 +248,9 @@ def _read_csv(path: Path, wanted: Mapping[str, ColumnType], delimiter: str) -> d
                 strings_can_be_null=True,
             ),
         )
-    except (pa.ArrowException, OSError) as error:
+    except MemoryError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
         if wrong:
             row = wrong[0]
             raise ImportSourceError(
@@ -175,52 +261,122 @@ def _read_csv(path: Path, wanted: Mapping[str, ColumnType], delimiter: str) -> d
                 column=str(min(row.actual_columns, row.expected_columns) + 1),
             ) from error
         raise _unreadable(path, "UTF-8 text with a header row", error) from error
-    present = set(column_names(path, delimiter))
+    present = set(header)
     return {name: table[name].combine_chunks() for name in wanted if name in present}
 
 
-def _read_json(path: Path, wanted: Mapping[str, ColumnType]) -> dict[str, pa.Array]:
-    records = _records(path)
+def _text_bytes(path: Path, allowance: Allowance) -> bytearray:
+    """A text file's bytes, which are UTF-8. Raises: ImportSourceError naming the row if not."""
+    data = allowance.read(path)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    block = 1 << 20
+    for start in range(0, len(data) or 1, block):
+        pending = len(decoder.getstate()[0])
+        try:
+            decoder.decode(data[start : start + block], final=start + block >= len(data))
+        except UnicodeDecodeError as error:
+            at = start - pending + error.start
+            raise ImportSourceError(
+                f"byte 0x{data[at]:02x} found: expected UTF-8 text",
+                file=path,
+                row=data.count(b"\n", 0, at) or None,
+            ) from error
+    return data
+
+
+def _header(data: bytearray, separator: str) -> list[str]:
+    end = data.find(b"\n")
+    first = data[: len(data) if end < 0 else end].decode("utf-8").strip("\r\ufeff")
+    return [name.strip().strip('"') for name in first.split(separator)]
+
+
+def _read_json(
+    path: Path, wanted: Mapping[str, ColumnType], allowance: Allowance
+) -> dict[str, pa.Array]:
+    records = _records(path, allowance)
+    allowance.take_rows(path, len(records))
     present = {name for record in records for name in record}
     arrays = {}
     for name, kind in wanted.items():
         if name not in present:
             continue
         values = [record.get(name) for record in records]
+        for row, value in enumerate(values, 1):
+            if isinstance(value, list | dict):
+                raise ImportSourceError(
+                    f"{shown(value)} found: expected {kind.value}", file=path, row=row, column=name
+                )
         if kind is ColumnType.TEXT or kind is ColumnType.TIME:
-            values = [None if v is None else str(v) for v in values]
-            arrays[name] = pa.array(values, pa.string())
+            arrays[name] = _json_texts(path, name, values)
             continue
         try:
             arrays[name] = pa.array(values, pa.bool_() if kind is ColumnType.FLAG else pa.float64())
-        except (pa.ArrowException, TypeError):
-            arrays[name] = pa.array([None if v is None else str(v) for v in values], pa.string())
+        except MemoryError:
+            raise
+        except (pa.ArrowException, TypeError, OverflowError):
+            arrays[name] = _json_texts(path, name, values)
     return arrays
 
 
-def _records(path: Path) -> list[dict[str, Any]]:
-    try:
-        data = json.loads(_text(path))
-    except json.JSONDecodeError as error:
-        found = "the file is empty" if error.pos == 0 and not _text(path).strip() else str(error)
-        raise ImportSourceError(f"{found}: expected a JSON list of records", file=path) from error
-    if not isinstance(data, list):
+def _json_texts(path: Path, name: str, values: list[Any]) -> pa.Array:
+    """JSON has numbers of thousands of digits, and halves of characters that are no text."""
+    for row, value in enumerate(values, 1):
+        huge = isinstance(value, int) and value.bit_length() > 4096
+        if huge or (isinstance(value, str) and not _encodes(value)):
+            raise ImportSourceError(
+                f"{shown(value)} found: expected a text", file=path, row=row, column=name
+            )
+    return pa.array([None if v is None else str(v) for v in values], pa.string())
+
+
+def _encodes(text: str) -> bool:
+    return not any("\ud800" <= c <= "\udfff" for c in text) if not text.isprintable() else True
+
+
+def _records(path: Path, allowance: Allowance) -> list[dict[str, Any]]:
+    data = _text_bytes(path, allowance)
+    if not data.strip():
+        raise ImportSourceError("the file is empty: expected a JSON list of records", file=path)
+    records = parsed_json(data, path, "a JSON list of records")
+    if not isinstance(records, list):
         raise ImportSourceError(
-            f"a JSON {type(data).__name__} found: expected a list of records", file=path
+            f"a JSON {type(records).__name__} found: expected a list of records", file=path
         )
-    for i, record in enumerate(data, 1):
+    for i, record in enumerate(records, 1):
         if not isinstance(record, dict):
-            raise ImportSourceError(f"{record!r} found: expected a record", file=path, row=i)
-    return data
+            raise ImportSourceError(f"{shown(record)} found: expected a record", file=path, row=i)
+    return records
+
+
+def parsed_json(data: bytes | bytearray, path: Path, expected: str) -> Any:
+    """JSON from outside. Raises: ImportSourceError, also for what is nested too deeply."""
+    try:
+        return json.loads(data)
+    except RecursionError as error:
+        raise ImportSourceError(
+            f"lists or records nested too deeply: expected {expected}", file=path
+        ) from error
+    except ValueError as error:  # also a number of more digits than Python reads, and no UTF-8
+        raise _unreadable(path, expected, error) from error
 
 
 def _convert(array: pa.Array, kind: ColumnType, path: Path, name: str) -> NDArray[Any]:
     if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+        return _convert_dictionary(array, kind, path, name)
     if kind is ColumnType.TIME:
         return _times(array, path, name)
     if kind is ColumnType.TEXT:
-        text = pc.fill_null(pc.cast(array, pa.string()), "")
+        text = pc.fill_null(_cast(array, pa.string(), kind, path, name), "")
+        lengths = pc.utf8_length(text)
+        if len(text) and pc.max(lengths).as_py() > MAX_FIELD:
+            row = int(np.argmax(lengths.to_numpy(zero_copy_only=False) > MAX_FIELD))
+            raise ImportSourceError(
+                f"a text of {lengths[row].as_py():,} characters found: expected at most "
+                f"{MAX_FIELD:,}",
+                file=path,
+                row=row + 1,
+                column=name,
+            )
         return np.array(text.to_pylist(), dtype=object)
     if kind is ColumnType.FLAG:
         if pa.types.is_string(array.type):
@@ -240,6 +396,25 @@ def _convert(array: pa.Array, kind: ColumnType, path: Path, name: str) -> NDArra
             column=name,
         )
     return values
+
+
+def _convert_dictionary(
+    array: pa.DictionaryArray, kind: ColumnType, path: Path, name: str
+) -> NDArray[Any]:
+    """Each different value once, then by its place: a long text that fills a column stays one."""
+    codes = np.asarray(pc.fill_null(array.indices, -1).to_numpy(zero_copy_only=False))
+    used, first, place = np.unique(codes, return_index=True, return_inverse=True)
+    # In the order of their first rows, so that the first that does not fit is the table's first.
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    known = pa.concat_arrays([pa.nulls(1, array.dictionary.type), array.dictionary])
+    values = known.take(pa.array(used[order].astype(np.int64) + 1))
+    try:
+        return _convert(values, kind, path, name)[rank[place]]
+    except ImportSourceError as error:
+        row = None if error.row is None else int(first[order][error.row - 1]) + 1
+        raise ImportSourceError(error.problem, file=path, row=row, column=name) from error
 
 
 def _times(array: pa.Array, path: Path, name: str) -> NDArray[np.float64]:
@@ -277,28 +452,14 @@ def _cast(
                 if isinstance(found, str) and kind is ColumnType.TIME:
                     found = re.sub("Z$", "", found)
                 raise ImportSourceError(
-                    f"{found!r} found: expected {kind.value}", file=path, row=row + 1, column=name
+                    f"{shown(found)} found: expected {kind.value}",
+                    file=path,
+                    row=row + 1,
+                    column=name,
                 ) from error
         raise ImportSourceError(
             f"a column of {array.type} found: expected {kind.value}", file=path, column=name
         ) from error
-
-
-def _bytes(path: Path) -> pa.BufferReader:
-    try:
-        data = path.read_bytes()
-        return pa.BufferReader(gzip.decompress(data) if path.suffix == ".gz" else data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise _unreadable(
-            path, "a whole gzip file" if path.suffix == ".gz" else "", error
-        ) from error
-
-
-def _text(path: Path) -> str:
-    try:
-        return bytes(_bytes(path).read()).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise _unreadable(path, "UTF-8 text", error) from error
 
 
 def _unreadable(path: Path, expected: str, error: Exception) -> ImportSourceError:

@@ -116,12 +116,12 @@ class Field:
         """Inverse of `as_dict`. Raises: InvalidColumns for an unknown kind or scope."""
         try:
             return cls(
-                name=data["name"],
-                unit=data.get("unit", ""),
+                name=_text(data["name"]),
+                unit=_text(data.get("unit", "")),
                 scale=float(data.get("scale", 1.0)),
                 kind=FieldKind(data.get("kind", "held")),
                 scope=Scope(data.get("scope", "entity")),
-                labels=tuple(data.get("labels", ())),
+                labels=tuple(_text(label) for label in data.get("labels", ())),
             )
         except (KeyError, ValueError) as error:
             raise InvalidColumns(f"field {dict(data)!r}: {error}") from error
@@ -203,12 +203,19 @@ class Schema:
         try:
             return cls(
                 fields=tuple(Field.from_dict(f) for f in data["fields"]),
-                entities=tuple(data["entities"]),
+                entities=tuple(_text(code) for code in data["entities"]),
                 frame_rate=float(data["frame_rate"]),
                 segment_frames=int(data["segment_frames"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InvalidColumns(f"schema: {error!r}") from error
+
+
+def _text(value: object) -> str:
+    """Raises: TypeError for anything else."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.40} found: expected a text")
+    return value
 
 
 def default_segment_frames(frame_rate: float) -> int:

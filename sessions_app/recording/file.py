@@ -62,7 +62,19 @@ Progress = Callable[[float], None]
 """Called with the fraction done, 0…1."""
 
 
-DAMAGE = (McapError, CRCValidationError, RecordingError, struct.error, ValueError, KeyError)
+DAMAGE = (
+    McapError,
+    CRCValidationError,
+    RecordingError,
+    struct.error,
+    ValueError,
+    KeyError,
+    # Lengths that no file has, and JSON of other types, or nested without end.
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 """What reading damaged bytes raises below us."""
 
 
@@ -279,14 +291,14 @@ class Recording:
             about = unsealed(RECORDING_METADATA, records[RECORDING_METADATA])
             version = unsealed(VERSION_METADATA, records[VERSION_METADATA])
             self.schema = Schema.from_dict(json.loads(about["schema"]))
+            self.start_ns = int(about["start_ns"])
+            self.metadata: dict[str, Any] = dict(json.loads(about["metadata"]))
+            self.version = version["version"]
+            self.frame_count = int(version["frame_count"])
         except ChangedRecording:
             raise
         except DAMAGE as error:
             raise CorruptRecording(f"{self.path}: {error}") from error
-        self.start_ns = int(about["start_ns"])
-        self.metadata: dict[str, Any] = json.loads(about["metadata"])
-        self.version = version["version"]
-        self.frame_count = int(version["frame_count"])
         self._offsets = array("Q", (c.chunk_start_offset for c in chunks))
         self._lengths = array("Q", (c.chunk_length for c in chunks))
         expected = -(-self.frame_count // self.schema.segment_frames)
@@ -327,6 +339,9 @@ class Recording:
         """
         if not self._release.alive:
             raise ValueError(f"{self.path}: the recording is closed")
+        if offset + size > self._opened.st_size:
+            # Before the read, which would claim as much memory as a damaged length says.
+            raise TruncatedRecording(f"{self.path}: ends before byte {offset + size}")
         data = os.pread(self._descriptor, size, offset)
         # After the read: a write changes the time before it changes the first byte.
         now = os.fstat(self._descriptor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,13 +82,17 @@ def recover_recording(source: Path, target: Path) -> Verification:
     schema: Schema | None = None
     about: dict[str, str] = {}
     segments: list[bytes] = []
-    with source.open("rb") as stream:
+    with source.open("rb") as file:
         try:
-            for record in StreamReader(stream, emit_chunks=True).records:
+            # Mapped, for a read of the length that a damaged record claims would claim the memory.
+            stream = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            for record in StreamReader(stream, emit_chunks=True).records:  # type: ignore[arg-type]
                 if isinstance(record, Metadata) and record.name == RECORDING_METADATA:
                     about = unsealed(RECORDING_METADATA, record.metadata)
                     schema = Schema.from_dict(json.loads(about["schema"]))
                 elif isinstance(record, Chunk):
+                    if record.compression:
+                        raise CorruptRecording(f"{source}: a compressed chunk, which is not ours")
                     segments += [
                         r.data
                         for r in breakup_chunk(record, validate_crc=True)
@@ -100,12 +105,11 @@ def recover_recording(source: Path, target: Path) -> Verification:
             pass
     if schema is None or not segments:
         raise CorruptRecording(f"{source}: no whole segment to recover")
-    with RecordingWriter(
-        target,
-        schema,
-        start_ns=int(about["start_ns"]),
-        metadata=json.loads(about["metadata"]),
-    ) as writer:
+    try:
+        start_ns, metadata = int(about["start_ns"]), dict(json.loads(about["metadata"]))
+    except DAMAGE as error:
+        raise CorruptRecording(f"{source}: {error}") from error
+    with RecordingWriter(target, schema, start_ns=start_ns, metadata=metadata) as writer:
         for segment in segments:
             frames = read_header(inflate(segment)).frames
             writer.append(segment, frames)

@@ -33,6 +33,10 @@ DEFLATE_LEVEL = 6
 """Level 9 saves 0.5 % of the bytes of a real race and costs three times the time."""
 
 MAX_FRAMES = 65_535
+MAX_SEGMENT_FRAMES = 1000
+"""The largest `segment_frames` of a schema: no segment that is read has more."""
+MAX_PAYLOAD = 1 << 28
+"""Bytes that a segment may inflate to where no schema says less; one of a race has 60,000."""
 MASK_NONE, MASK_BITMAP, MASK_ALL = 0, 1, 2
 _BATCH = 128
 """Segments encoded per numpy pass: large enough to hide numpy's per-call cost, small in memory."""
@@ -98,11 +102,18 @@ def deflate(payload: bytes) -> bytes:
     return compressor.compress(payload) + compressor.flush()
 
 
-def inflate(segment: bytes | memoryview) -> bytes:
-    """Inverse of `deflate`. Raises: CorruptRecording if the bytes are not a whole raw deflate."""
+def inflate(segment: bytes | memoryview, most: int = MAX_PAYLOAD) -> bytes:
+    """Inverse of `deflate`.
+
+    most: bytes that it may inflate to.
+    Raises: CorruptRecording if the bytes are not a whole raw deflate, or inflate to more.
+    """
     decompressor = zlib.decompressobj(-15)
     try:
-        payload = decompressor.decompress(segment) + decompressor.flush()
+        payload = decompressor.decompress(segment, most + 1)
+        if len(payload) > most:
+            raise CorruptRecording(f"segment inflates to more than {most:,} bytes")
+        payload += decompressor.flush()
     except zlib.error as error:
         raise CorruptRecording(f"segment does not inflate: {error}") from error
     if not decompressor.eof or decompressor.unused_data:
@@ -216,8 +227,15 @@ def decode_segment(segment: bytes | memoryview, schema: Schema) -> tuple[Segment
     schema: of the recording, or the subset that the segment was made for.
     Raises: CorruptRecording if anything does not fit.
     """
-    payload = inflate(segment)
+    values_in_frame = sum(schema.width(field) for field in schema.fields)
+    # Of each value at most four bytes and a bit that says whether it is there.
+    head = HEADER.size + len(schema.fields) * (TABLE_ENTRY + 1)
+    payload = inflate(segment, head + (MAX_SEGMENT_FRAMES * values_in_frame * 33 + 7) // 8)
     header = read_header(payload)
+    if not 0 < header.frames <= MAX_SEGMENT_FRAMES:
+        raise CorruptRecording(
+            f"segment of {header.frames} frames: expected 1 to {MAX_SEGMENT_FRAMES}"
+        )
     if header.fields != len(schema.fields) or header.entities != len(schema.entities):
         raise CorruptRecording(
             f"segment has {header.fields} fields of {header.entities} entities: "

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 
 _ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+_MOST_DIGITS = 19
+"""No file is longer than they say, and Python refuses to read more than 4,300."""
 
 
 class Unsatisfiable(Exception):
@@ -26,13 +28,19 @@ def requested_range(header: str, size: int) -> tuple[int, int] | None:
         return None
     first, last = match[1], match[2]
     if not first:
-        length = min(int(last), size)
+        length = min(_number(last), size)
         if length == 0:
             raise Unsatisfiable
         return size - length, size
-    start = int(first)
-    if last and int(last) < start:
+    start = _number(first)
+    if last and _number(last) < start:
         return None
     if start >= size:
         raise Unsatisfiable
-    return start, min(int(last) + 1, size) if last else size
+    return start, min(_number(last) + 1, size) if last else size
+
+
+def _number(digits: str) -> int:
+    """What the digits say; of very many, a number beyond any file."""
+    significant = digits.lstrip("0")
+    return int(significant or "0") if len(significant) <= _MOST_DIGITS else 10**_MOST_DIGITS

@@ -14,7 +14,7 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
-from sessions_app.recording import Schema, decode_segment
+from sessions_app.recording import CorruptRecording, Schema, decode_segment
 
 from ..playback.protocol import DataKind
 
@@ -46,9 +46,19 @@ class Frames:
 def decode_data(message: bytes, schema: Schema) -> Frames:
     """One binary message. schema: of what this connection is sent.
 
-    Raises: CorruptRecording if a segment is not one.
+    Raises: CorruptRecording if it is no data message, or its segment is none.
     """
+    try:
+        return _decode(message, schema)
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        # msgpack's own errors are ValueErrors; the others say that a part is of another type.
+        raise CorruptRecording(f"no data message: {error}") from error
+
+
+def _decode(message: bytes, schema: Schema) -> Frames:
     kind, generation, seq, first, count, stride, payload = msgpack.unpackb(message)
+    if not (0 <= first < 2**32 and 0 < count < 2**16 and abs(stride) < 2**15):
+        raise ValueError(f"{count} frames from {first}, stride {stride}")
     numbers = first + np.arange(count) * abs(stride)
     if kind == DataKind.SEGMENT:
         _, columns = decode_segment(payload, schema)

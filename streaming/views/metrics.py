@@ -24,7 +24,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from sessions_app.api.visitors import is_token
+from sessions_app.visitors import is_token
 
 from ..monitoring.board import BoardError
 from ..monitoring.reader import Snapshot

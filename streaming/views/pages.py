@@ -90,7 +90,8 @@ def _filtered(sessions: QuerySet[Session], chosen: dict[str, str]) -> QuerySet[S
         sessions = sessions.filter(kind=chosen["kind"])
     if chosen["year"]:
         year = chosen["year"]
-        sessions = sessions.filter(year=int(year)) if year.isdecimal() else sessions.none()
+        plain = year.isdecimal() and len(year) <= 4
+        sessions = sessions.filter(year=int(year)) if plain else sessions.none()
     if chosen["state"]:
         sessions = sessions.filter(state=chosen["state"])
     return sessions

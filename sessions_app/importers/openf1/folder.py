@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..bounds import Allowance, Bounds, files_below
 from ..result import ImportSourceError
 from ..tables import ColumnType, Table, column_names, format_of, read_table, rows_of
 
@@ -116,16 +117,21 @@ class SourceFile:
     driver: int | None
 
 
-def find_tables(folder: Path) -> dict[str, list[SourceFile]]:
+MAX_CARS = 200
+"""Of one session; more numbers are a column of something else."""
+
+
+def find_tables(folder: Path, bounds: Bounds | None = None) -> dict[str, list[SourceFile]]:
     """All files of the folder that hold an OpenF1 table, by table, in a stable order.
 
-    Raises: ImportSourceError if the folder is not there.
+    Raises: ImportSourceError if the folder is not there, has too many files, or has a symbolic link
+    or a special file in it.
     """
     if not folder.is_dir():
         raise ImportSourceError("no such folder: expected a folder of OpenF1 tables", file=folder)
     found: dict[str, list[SourceFile]] = {}
-    for path in sorted(folder.rglob("*")):
-        if not path.is_file() or not format_of(path):
+    for path in files_below(folder, bounds or Bounds()):
+        if not format_of(path):
             continue
         match = _NAME.match(path.name.lower().split(".", 1)[0])
         if not match:
@@ -141,37 +147,51 @@ def find_tables(folder: Path) -> dict[str, list[SourceFile]]:
     return found
 
 
-def read_small_tables(files: Mapping[str, list[SourceFile]]) -> dict[str, Table]:
+def read_small_tables(
+    files: Mapping[str, list[SourceFile]], allowance: Allowance | None = None
+) -> dict[str, Table]:
     """Every table but the two clocks, whole, with `driver_number` where it belongs to a car."""
-    return {name: _read_all(name, files[name]) for name in _SMALL_FIRST if name in files}
+    allowance = allowance or Allowance()
+    return {
+        name: rows_of([_read(f, allowance) for f in files[name]], files[name][0].path)
+        for name in _SMALL_FIRST
+        if name in files
+    }
 
 
 def read_car_table(
-    files: Mapping[str, list[SourceFile]], name: str, shared: dict[Path, Table]
+    files: Mapping[str, list[SourceFile]],
+    name: str,
+    shared: dict[Path, Table],
+    allowance: Allowance | None = None,
 ) -> dict[int, list[Table]]:
     """`location` or `car_data` by driver number. shared: files with all cars, read once."""
+    allowance = allowance or Allowance()
     result: dict[int, list[Table]] = {}
     for source in files.get(name, ()):
-        table = _read(source)
+        table = _read(source, allowance)
         if source.driver is not None:
             result.setdefault(source.driver, []).append(table)
             continue
         shared[source.path] = table
-        for number in np.unique(table["driver_number"]):
+        numbers = np.unique(table["driver_number"])
+        if len(numbers) > MAX_CARS:
+            raise ImportSourceError(
+                f"{len(numbers):,} different numbers: expected at most {MAX_CARS} cars",
+                file=source.path,
+                column="driver_number",
+            )
+        for number in numbers:
             result.setdefault(int(number), []).append(table.where(table["driver_number"] == number))
     return result
 
 
-def _read_all(name: str, sources: list[SourceFile]) -> Table:
-    return rows_of([_read(source) for source in sources], sources[0].path)
-
-
-def _read(source: SourceFile) -> Table:
+def _read(source: SourceFile, allowance: Allowance) -> Table:
     spec = SPECS[source.table]
     required = dict(spec.required)
     if spec.per_car and source.driver is None:
         required["driver_number"] = NUMBER
-    table = read_table(source.path, required, spec.optional)
+    table = read_table(source.path, required, spec.optional, allowance=allowance)
     if not spec.per_car:
         return table
     if source.driver is not None:

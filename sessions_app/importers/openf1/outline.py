@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bounds import Allowance
 from ..result import Corner, ImportSourceError
+from ..tables import parsed_json
+from ..text import cleaned, shown
 from ..track import CentreLine, direction, from_laps
 from .clocks import Samples
 from .timing import CarLaps
@@ -22,6 +24,9 @@ GOOD_FIT = 200.0
 """Decimetres: median distance of the cars from the outline of their own circuit is 20 to 60, and
 from that of another thousands."""
 SIBLING = "circuit-geometry"
+MAX_OUTLINE = 5_000_000
+"""Bytes of an outline's file; those of circuits have 100,000."""
+MAX_COORDINATE = 1e9
 _SPOTS = 2000
 _FULL_LAPS = 30
 
@@ -136,12 +141,12 @@ def _fitting(files: Sequence[Path], spots: Floats, year: int | None) -> Outline 
         line=line,
         origin="file",
         fit=best,
-        name=str(data.get("circuitName", "")),
+        name=cleaned(str(data.get("circuitName", "")), 100),
         year=data.get("year"),
         rotation=float(data.get("rotation", 0.0)),
         corners=[
             Corner(
-                label=f"{corner['number']}{corner.get('letter', '')}",
+                label=cleaned(f"{corner['number']}{corner.get('letter', '')}", 10),
                 x=float(corner["trackPosition"]["x"]),
                 y=float(corner["trackPosition"]["y"]),
                 angle=float(corner.get("angle", 0.0)),
@@ -167,16 +172,39 @@ def _marshal_sectors(data: Mapping[str, Any]) -> list[tuple[float, float]]:
 def _year_of(path: Path, data: Mapping[str, Any]) -> int:
     """From a name such as 19-2024.json, else from the file, whose year may be the survey's."""
     _, _, year = path.stem.rpartition("-")
-    return int(year) if year.isdigit() else int(data.get("year") or 0)
+    if year.isdecimal() and len(year) == 4:
+        return int(year)
+    surveyed: Any = data.get("year")
+    return int(surveyed) if _is_number(surveyed) else 0
+
+
+def _is_number(value: Any) -> bool:
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return plain and -MAX_COORDINATE <= value <= MAX_COORDINATE
+
+
+def _is_mark(mark: Any) -> bool:
+    """Whether it is a corner or a marshals' sector: a number and a place."""
+    if not isinstance(mark, dict) or not isinstance(mark.get("number"), int):
+        return False
+    at = mark.get("trackPosition")
+    return (
+        isinstance(at, dict)
+        and _is_number(at.get("x"))
+        and _is_number(at.get("y"))
+        and _is_number(mark.get("angle", 0.0))
+        and isinstance(mark.get("letter", ""), str)
+    )
 
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        text = Allowance().read(path, MAX_OUTLINE)
+    except OSError as error:
         raise ImportSourceError(
-            f"{error}: expected a circuit's outline as JSON", file=path
+            f"{error.strerror}: expected a circuit's outline as JSON", file=path
         ) from error
+    data = parsed_json(text, path, "a circuit's outline as JSON")
     if not isinstance(data, dict):
         raise ImportSourceError("expected an object with lists x and y", file=path)
     for name in ("x", "y"):
@@ -188,17 +216,18 @@ def _load(path: Path) -> dict[str, Any]:
                 column=name,
             )
         for row, value in enumerate(values, 1):
-            if not isinstance(value, int | float) or isinstance(value, bool):
+            if not _is_number(value):
                 raise ImportSourceError(
-                    f"{value!r} found: expected a number", file=path, row=row, column=name
+                    f"{shown(value)} found: expected a number", file=path, row=row, column=name
                 )
+    if not _is_number(data.get("rotation", 0.0)):
+        raise ImportSourceError(
+            f"{shown(data['rotation'])} found: expected degrees", file=path, column="rotation"
+        )
     for column in ("corners", "marshalSectors"):
-        for row, mark in enumerate(data.get(column) or (), 1):
-            if (
-                not isinstance(mark, dict)
-                or "number" not in mark
-                or not {"x", "y"} <= set(mark.get("trackPosition") or ())
-            ):
+        marks = data.get(column) or []
+        for row, mark in enumerate(marks if isinstance(marks, list) else [None], 1):
+            if not _is_mark(mark):
                 raise ImportSourceError(
                     "expected entries with number and trackPosition",
                     file=path,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...racing import FRAME_RATE
+from ..bounds import Allowance
 from ..options import ImportOptions
 from ..result import ImportResult, ImportSourceError, Progress, no_progress
 from ..tables import Table
@@ -32,6 +33,8 @@ from .records import (
 )
 from .timing import no_laps, race_start, read_laps, read_stints
 
+MAX_HOURS = 24
+"""Of one race: more is a date that is wrong."""
 SEGMENT_SECONDS = 2.0
 """Of race in one segment. Each segment begins with absolute values, which for lap times and
 sectors is all that they ever cost; two seconds instead of one save a fifth of all bytes."""
@@ -45,15 +48,16 @@ def import_openf1(
     Raises: ImportSourceError naming file, row and column of what cannot be read.
     """
     progress(0.0, "reading tables")
-    files = find_tables(source)
-    small = read_small_tables(files)
+    allowance = Allowance(options.bounds)
+    files = find_tables(source, options.bounds)
+    small = read_small_tables(files, allowance)
     _kind(small.get("sessions"))
     if "location" not in files:
         raise ImportSourceError(
             "no table of positions: expected location.parquet, .csv or .json per driver or for all",
             file=source,
         )
-    cars = _read_cars(files, small, progress)
+    cars = _read_cars(files, small, allowance, progress)
     messages = read_messages(small.get("race_control"))
     start = race_start({n: car.laps for n, car in cars.items()}) or first_standing_start(cars)
     if start is None:
@@ -67,7 +71,7 @@ def import_openf1(
         car.follow(outline.line, start)
     flag = next((m for m in messages if m.flag == "CHEQUERED"), None)
     total_laps = classify(cars, start, flag.time if flag else None, flag.lap if flag else None)
-    base = _time_base(cars, start, options)
+    base = _time_base(source, cars, start, options)
     return _result(source, options, small, cars, messages, outline, base, total_laps, progress)
 
 
@@ -87,12 +91,12 @@ def _kind(sessions: Table | None) -> str:
 
 
 def _read_cars(
-    files: Mapping[str, Any], small: Mapping[str, Table], progress: Progress
+    files: Mapping[str, Any], small: Mapping[str, Table], allowance: Allowance, progress: Progress
 ) -> dict[int, Car]:
     shared: dict[Path, Table] = {}
-    location = read_car_table(files, "location", shared)
+    location = read_car_table(files, "location", shared, allowance)
     progress(0.25, "reading car data")
-    car_data = read_car_table(files, "car_data", shared)
+    car_data = read_car_table(files, "car_data", shared, allowance)
     progress(0.45, "reading laps")
     laps = read_laps(small["laps"]) if "laps" in small else {}
     stints = read_stints(small["stints"]) if "stints" in small else {}
@@ -143,7 +147,9 @@ def _outline(
     return replace(outline, line=outline.line.starting_at(line))
 
 
-def _time_base(cars: Mapping[int, Car], start: float, options: ImportOptions) -> TimeBase:
+def _time_base(
+    source: Path, cars: Mapping[int, Car], start: float, options: ImportOptions
+) -> TimeBase:
     """Frames from `lead` seconds before the start (or the first position) to `tail` after the last
     finish (or the last position); the start falls on a frame."""
     rate = options.frame_rate or FRAME_RATE
@@ -152,6 +158,13 @@ def _time_base(cars: Mapping[int, Car], start: float, options: ImportOptions) ->
     finishes = [car.finish for car in cars.values() if car.finish is not None]
     if finishes:
         last = min(last, max(finishes) + options.tail)
+    hours = (min(options.lead, max(start - first, 0.0)) + last - start) / 3600
+    if hours > MAX_HOURS:
+        raise ImportSourceError(
+            f"positions over {hours:,.0f} hours found: expected at most {MAX_HOURS} (is there a "
+            "wrong date?)",
+            file=source,
+        )
     before = int(min(options.lead, max(start - first, 0.0)) * rate)
     after = int((last - start) * rate)
     times: NDArray[np.float64] = start + np.arange(-before, after + 1) / rate

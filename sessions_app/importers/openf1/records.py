@@ -11,8 +11,17 @@ from numpy.typing import NDArray
 
 from ...racing import CarStatus
 from ...recording import MISSING
-from ..result import Corner, EntityRecord, EventRecord, GeometryRecord, LapRecord, StintRecord
+from ..result import (
+    MAX_CODE,
+    Corner,
+    EntityRecord,
+    EventRecord,
+    GeometryRecord,
+    LapRecord,
+    StintRecord,
+)
 from ..tables import Table
+from ..text import cleaned
 from .car import Car
 from .control import Message
 from .frames import FrameBuilder, TimeBase
@@ -35,7 +44,7 @@ def entities_of(numbers: Sequence[int], drivers: Table | None) -> list[EntityRec
     records, taken = [], set()
     for number in numbers:
         text = partial(_text, drivers, rows.get(number))
-        code = text("name_acronym") or str(number)
+        code = text("name_acronym")[:MAX_CODE] or str(number)
         if code in taken:
             code = str(number)
         taken.add(code)
@@ -58,7 +67,7 @@ def entities_of(numbers: Sequence[int], drivers: Table | None) -> list[EntityRec
 def _text(drivers: Table | None, row: int | None, name: str) -> str:
     if drivers is None or row is None or name not in drivers:
         return ""
-    return str(drivers[name][row]).strip()
+    return cleaned(str(drivers[name][row]), 120)
 
 
 def geometry_of(

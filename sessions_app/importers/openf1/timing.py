@@ -166,6 +166,14 @@ def read_stints(table: Table) -> dict[int, list[CarStint]]:
             raise ImportSourceError(
                 "no value found: expected a number", file=table.path, row=row + 1, column=column
             )
+        for column, value in (("lap_start", lap_start), ("lap_end", lap_end)):
+            if abs(value) > MAX_LAPS:
+                raise ImportSourceError(
+                    f"{value:g} found: expected a lap number from 1 to {MAX_LAPS}",
+                    file=table.path,
+                    row=row + 1,
+                    column=column,
+                )
         if (driver, int(number)) in seen:
             continue
         seen.add((driver, int(number)))

@@ -13,7 +13,16 @@ import yaml
 from ...recording import FieldKind
 from ...recording.errors import InvalidColumns
 from ...recording.fields import Field
+from ..bounds import Allowance
 from ..result import ImportSourceError
+from ..text import cleaned, shown
+
+MAX_MAPPING = 200_000
+"""Bytes of a mapping file: ten lines, or a ground of some thousand points."""
+MAX_NESTING = 16
+"""Levels of a mapping; `geometry.lines` has five."""
+MAX_NUMBER = 1e12
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 TIME_UNITS: Mapping[str, float] = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0}
 """Seconds in each unit that a column of numbers may count."""
@@ -79,13 +88,7 @@ _ATTRIBUTES = ("name", "number", "team", "colour", "kind")
 
 def read_mapping(path: Path) -> TableMapping:
     """Raises: ImportSourceError naming the file, the key and what was expected there."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ImportSourceError(f"{error.strerror}: expected a mapping file", file=path) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        text = " ".join(str(error).split())
-        raise ImportSourceError(f"{text}: expected YAML", file=path) from error
+    data = _loaded(path)
     keys = _Keys(path, data, "")
     keys.only(_KEYS)
     geometry = _geometry(keys.child("geometry")) if "geometry" in keys else None
@@ -99,14 +102,45 @@ def read_mapping(path: Path) -> TableMapping:
         entity=entity.text("column"),
         attributes={name: entity.text(name) for name in _ATTRIBUTES if name in entity},
         fields=_fields(keys, geometry),
-        title=keys.text("title", ""),
-        kind=keys.text("kind", "other"),
+        title=cleaned(keys.text("title", ""), 200),
+        kind=keys.text("kind", "other", most=20),
         rate=keys.positive("rate", None),
         max_gap=keys.positive("max_gap", 2.0) or 2.0,
-        delimiter=keys.text("delimiter", "") or None,
+        delimiter=_delimiter(keys),
         events=keys.text("events", ""),
         geometry=geometry,
     )
+
+
+def _loaded(path: Path) -> Any:
+    """What a YAML file says, if it says it plainly: aliases let a file of 400 bytes stand for
+    millions of values, and tags name types that no key here has."""
+    try:
+        text = Allowance().read(path, MAX_MAPPING).decode("utf-8")
+        depth = 0
+        for event in yaml.parse(text, Loader=_LOADER):
+            if isinstance(event, yaml.AliasEvent):
+                raise _unwanted(path, event, f"alias *{event.anchor}", "the value itself")
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth > MAX_NESTING:
+                raise _unwanted(path, event, "nesting", f"at most {MAX_NESTING} levels")
+            tag = getattr(event, "tag", None)
+            if tag not in (None, "!"):
+                raise _unwanted(path, event, f"tag {tag}", "none")
+        return yaml.load(text, Loader=_LOADER)
+    except OSError as error:
+        raise ImportSourceError(f"{error.strerror}: expected a mapping file", file=path) from error
+    except (yaml.YAMLError, ValueError) as error:
+        # ValueError: no UTF-8, a day that no calendar has, a number of more digits than are read.
+        raise ImportSourceError(f"{error}: expected YAML", file=path) from error
+
+
+def _unwanted(path: Path, event: Any, found: str, expected: str) -> ImportSourceError:
+    line = event.start_mark.line + 1
+    return ImportSourceError(f"line {line}: {found} found: expected {expected}", file=path)
 
 
 class _Keys:
@@ -115,7 +149,10 @@ class _Keys:
     def __init__(self, path: Path, data: Any, place: str) -> None:
         self.path, self.place = path, place
         if not isinstance(data, dict):
-            raise self.wrong("", f"{data!r} found: expected keys and values")
+            raise self.wrong("", f"{shown(data)} found: expected keys and values")
+        for key in data:
+            if not isinstance(key, str):
+                raise self.wrong("", f"{shown(key)} found: expected a text as key (in quotes)")
         self.data: dict[str, Any] = data
 
     def wrong(self, key: str, problem: str) -> ImportSourceError:
@@ -129,28 +166,31 @@ class _Keys:
     def only(self, known: Sequence[str]) -> None:
         for key in self.data:
             if key not in known:
-                raise self.wrong(str(key), f"unknown: expected one of {', '.join(known)}")
+                raise self.wrong(cleaned(key, 60), f"unknown: expected one of {', '.join(known)}")
 
-    def text(self, key: str, default: str | None = None) -> str:
+    def text(self, key: str, default: str | None = None, *, most: int = 200) -> str:
         value = self.data.get(key, default)
         if value is None:
             raise self.wrong(key, "missing: expected a text")
         if isinstance(value, dict | list):
-            raise self.wrong(key, f"{value!r} found: expected a text")
-        return str(value)
+            raise self.wrong(key, f"{shown(value)} found: expected a text")
+        text = str(value)
+        if len(text) > most:
+            raise self.wrong(key, f"{shown(text)} found: expected at most {most} characters")
+        return text
 
     def positive(self, key: str, default: float | None) -> float | None:
         value = self.data.get(key, default)
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1e6:
-            raise self.wrong(key, f"{value!r} found: expected a number above 0")
+            raise self.wrong(key, f"{shown(value)} found: expected a number above 0")
         return float(value)
 
     def numbers(self, key: str, value: Any, count: int) -> tuple[float, ...]:
         good = isinstance(value, list) and len(value) == count
-        if not good or any(isinstance(v, bool) or not isinstance(v, int | float) for v in value):
-            raise self.wrong(key, f"{value!r} found: expected {count} numbers")
+        if not good or not all(_is_number(v) for v in value):
+            raise self.wrong(key, f"{shown(value)} found: expected {count} numbers")
         return tuple(float(v) for v in value)
 
     def child(self, key: str) -> _Keys:
@@ -166,6 +206,19 @@ class _Keys:
         return self.child(key)
 
 
+def _is_number(value: Any) -> bool:
+    """No NaN, no infinity, nothing that no ground is as large as."""
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return plain and -MAX_NUMBER <= value <= MAX_NUMBER
+
+
+def _delimiter(keys: _Keys) -> str | None:
+    text = keys.text("delimiter", "")
+    if text and (len(text) > 1 or not text.isascii() or text in '\r\n"\0'):
+        raise keys.wrong("delimiter", f"{shown(text)} found: expected one character such as ;")
+    return text or None
+
+
 def _time(keys: _Keys) -> tuple[str, float | None]:
     time = keys.child_or_text("time", "column")
     time.only(("column", "unit", "rate"))
@@ -178,7 +231,7 @@ def _time(keys: _Keys) -> tuple[str, float | None]:
         return time.text("column"), None
     unit = time.text("unit")
     if unit not in TIME_UNITS:
-        raise time.wrong("unit", f"{unit!r} found: expected one of {', '.join(TIME_UNITS)}")
+        raise time.wrong("unit", f"{shown(unit)} found: expected one of {', '.join(TIME_UNITS)}")
     return time.text("column"), TIME_UNITS[unit]
 
 
@@ -196,13 +249,15 @@ def _fields(keys: _Keys, geometry: GeometryMapping | None) -> list[FieldMapping]
         own.only(("column", "unit", "scale", "kind"))
         if any(f.field.name == name for f in found):
             raise fields.wrong(name, "comes from latitude and longitude: expected another name")
+        if len(name) > 60:
+            raise fields.wrong(cleaned(name, 60), "expected a name of at most 60 characters")
         place = name in ("x", "y")
         kind = own.text("kind", "cubic" if place else "linear")
         if kind not in list(FieldKind):
-            raise own.wrong("kind", f"{kind!r} found: expected one of {', '.join(FieldKind)}")
+            raise own.wrong("kind", f"{shown(kind)} found: expected one of {', '.join(FieldKind)}")
         scale = own.positive("scale", 0.01 if place else 0.1) or 1.0
         try:
-            made = Field(str(name), own.text("unit", ""), scale, FieldKind(kind))
+            made = Field(str(name), own.text("unit", "", most=20), scale, FieldKind(kind))
         except InvalidColumns as error:
             raise fields.wrong(str(name), str(error)) from error
         found.append(FieldMapping(made, own.text("column")))
@@ -217,7 +272,9 @@ def _geometry(keys: _Keys) -> GeometryMapping:
     keys.only(("kind", "unit", "bounds", "lines", "latitude", "longitude"))
     kind = keys.text("kind", "map" if "latitude" in keys else "field")
     if kind not in _GEOMETRY_KINDS:
-        raise keys.wrong("kind", f"{kind!r} found: expected one of {', '.join(_GEOMETRY_KINDS)}")
+        raise keys.wrong(
+            "kind", f"{shown(kind)} found: expected one of {', '.join(_GEOMETRY_KINDS)}"
+        )
     if ("latitude" in keys) != ("longitude" in keys):
         raise keys.wrong("", "expected latitude and longitude, or neither")
     bounds = None
@@ -227,14 +284,17 @@ def _geometry(keys: _Keys) -> GeometryMapping:
             raise keys.wrong("bounds", "expected x_min, y_min, x_max, y_max, in this order")
         bounds = (x0, y0, x1, y1)
     lines = []
-    for line in keys.data.get("lines") or ():
+    given = keys.data.get("lines") or []
+    if not isinstance(given, list):
+        raise keys.wrong("lines", f"{shown(given)} found: expected a list of lines")
+    for line in given:
         if not isinstance(line, list) or len(line) < 2:
-            raise keys.wrong("lines", f"{line!r} found: expected lists of at least two points")
+            raise keys.wrong("lines", f"{shown(line)} found: expected lists of at least two points")
         points = [keys.numbers("lines", point, 2) for point in line]
         lines.append([(x, y) for x, y in points])
     return GeometryMapping(
         kind=kind,
-        unit=keys.text("unit", ""),
+        unit=keys.text("unit", "", most=10),
         bounds=bounds,
         lines=lines,
         latitude=keys.text("latitude", ""),

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from ...recording import MISSING, Columns, FieldKind, Schema
 from ...recording.fields import MAX_ENTITIES, default_segment_frames
+from ..bounds import Allowance
 from ..options import ImportOptions
 from ..resample import Resampling
 from ..result import (
+    MAX_CODE,
     EntityRecord,
     EventRecord,
     GeometryRecord,
@@ -23,12 +25,15 @@ from ..result import (
     no_progress,
 )
 from ..tables import ColumnType, Table, read_table
+from ..text import is_clean, shown
 from .mapping import FieldMapping, TableMapping, read_mapping
 
 Floats = NDArray[np.float64]
 
 MAX_SAMPLES = 500_000_000
 """Frames times entities times fields: about 2 GB; more is a wrong unit of time."""
+MAX_FRAMES = 10_000_000
+"""Four days of 25 frames a second; resampling one field takes 80 bytes a frame."""
 _EARTH = 6_371_008.8
 """Mean radius, metres."""
 
@@ -45,20 +50,23 @@ def import_table(
             "no mapping given: expected --mapping, a file that says what the columns mean",
             file=source,
         )
+    allowance = Allowance(options.bounds)
     mapping = read_mapping(options.mapping)
     progress(0.0, "reading the table")
-    table = _read(source, mapping)
+    table = _read(source, mapping, allowance)
     times = _times(table, mapping)
     values, origin = _values(table, mapping)
     rows_by_entity = _rows_by_entity(table, mapping, times)
     progress(0.5, "resampling")
     rate = options.frame_rate or mapping.rate or _own_rate(times, rows_by_entity)
     first, last = float(np.nanmin(times)), float(np.nanmax(times))
-    count = int(round((last - first) * rate, 6)) + 1
-    if count * len(rows_by_entity) * len(mapping.fields) > MAX_SAMPLES:
+    length = (last - first) * rate
+    count = int(round(min(length, MAX_FRAMES), 6)) + 1
+    samples = count * len(rows_by_entity) * len(mapping.fields)
+    if not length < MAX_FRAMES or samples > MAX_SAMPLES:
         raise ImportSourceError(
-            f"{count} frames of {len(rows_by_entity)} entities found: expected at most "
-            f"{MAX_SAMPLES:,} samples (is the unit of time right?)",
+            f"{length:,.0f} frames of {len(rows_by_entity)} entities found: expected at most "
+            f"{MAX_FRAMES:,} and {MAX_SAMPLES:,} samples (is the unit of time right?)",
             file=source,
             column=mapping.time,
         )
@@ -91,7 +99,7 @@ def import_table(
     )
 
 
-def _read(source: Path, mapping: TableMapping) -> Table:
+def _read(source: Path, mapping: TableMapping, allowance: Allowance) -> Table:
     numbers = {f.column for f in mapping.fields if f.column}
     if mapping.geometry is not None and mapping.geometry.latitude:
         numbers |= {mapping.geometry.latitude, mapping.geometry.longitude}
@@ -109,7 +117,7 @@ def _read(source: Path, mapping: TableMapping) -> Table:
             )
     required |= dict.fromkeys(texts, ColumnType.TEXT)
     required[mapping.time] = time_type
-    table = read_table(source, required, delimiter=mapping.delimiter)
+    table = read_table(source, required, delimiter=mapping.delimiter, allowance=allowance)
     if not table.rows:
         raise ImportSourceError("no rows: expected at least one", file=source)
     return table
@@ -170,19 +178,33 @@ def _rows_by_entity(
             row=int(unknown[0]) + 1,
             column=mapping.entity,
         )
-    codes, first_row, index = np.unique(names.astype(str), return_index=True, return_inverse=True)
+    # One text may stand in every row: each is looked at once, and none is copied.
+    place = {str(code): number for number, code in enumerate(dict.fromkeys(names))}
+    codes = list(place)
+    index = np.fromiter((place[name] for name in names), np.int64, len(names))
     if len(codes) > MAX_ENTITIES:
         raise ImportSourceError(
             f"{len(codes)} different values: expected at most {MAX_ENTITIES} entities",
             file=table.path,
             column=mapping.entity,
         )
+    for number, code in enumerate(codes):
+        if len(code) > MAX_CODE or not is_clean(code):
+            raise ImportSourceError(
+                f"{shown(code)} found: expected at most {MAX_CODE} characters, none of them a "
+                "control character",
+                file=table.path,
+                row=int(np.argmax(index == number)) + 1,
+                column=mapping.entity,
+            )
+    known = np.flatnonzero(~np.isnan(times))
+    order = known[np.lexsort((known, times[known], index[known]))]
+    ends = np.searchsorted(index[order], np.arange(len(codes) + 1))
     result = {}
-    for code in np.argsort(first_row):
-        rows = np.flatnonzero((index == code) & ~np.isnan(times))
-        rows = rows[np.argsort(times[rows], kind="stable")]
+    for number, code in enumerate(codes):
+        rows = order[ends[number] : ends[number + 1]]
         last = np.append(np.diff(times[rows]) > 0, True) if rows.size else np.zeros(0, np.bool_)
-        result[str(codes[code])] = rows[last]
+        result[code] = rows[last]
     return result
 
 

@@ -6,14 +6,17 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
+from sessions_app.importers.bounds import bounded_memory
 from sessions_app.importers.options import ImportOptions
 from sessions_app.importers.result import ImportSourceError
+from sessions_app.importers.text import cleaned
 from sessions_app.models import Session
 from sessions_app.recording import RecordingError
 from sessions_app.storing import SlugTaken, store_result
@@ -55,6 +58,10 @@ class Command(BaseCommand):
         if not IMPORTERS:
             raise CommandError("pyarrow is missing: pip install -r requirements-import.txt")
         slug: str = options["slug"]
+        for name in ("source", "mapping", "geometry"):
+            # Importers follow no links; whoever types a path means what it leads to.
+            if options[name] is not None and options[name].is_symlink():
+                options[name] = options[name].resolve()
         for name in ("lead", "tail"):
             if options[name] < 0:
                 raise CommandError(f"--{name} {options[name]:g}: expected 0 or more seconds")
@@ -69,11 +76,12 @@ class Command(BaseCommand):
                 f"session {slug!r} is there already: choose another --slug, or --replace it"
             )
         try:
-            session = self._import(slug, options)
+            with bounded_memory(settings.IMPORT_MEMORY_BYTES):
+                session = self._import(slug, options)
         except ValidationError as error:
             raise CommandError(f"--slug {slug}: {' '.join(error.messages)}") from error
         except (ImportSourceError, SlugTaken, RecordingError, OSError) as error:
-            raise CommandError(" ".join(str(error).split())) from error
+            raise CommandError(cleaned(str(error))) from error
         self.stdout.write(
             f"{session.slug}: {session.title}, {session.frame_count} frames at "
             f"{session.frame_rate:g} Hz, version {session.version}"
@@ -100,6 +108,7 @@ class Command(BaseCommand):
                     frame_rate=options["rate"],
                     year=options["year"],
                     round=options["round"],
+                    bounds=settings.IMPORT_BOUNDS,
                 ),
                 lambda fraction, message: show(_READING, 0.0, fraction, message),
             )

@@ -6,8 +6,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from ...importers.bounds import bounded_memory
 from ...importers.options import ImportOptions
 from ...importers.registry import run_importer
 from ...importers.result import ImportResult
@@ -47,4 +49,6 @@ def read(job: ImportJob, progress: Progress) -> ImportResult:
     options: dict[str, Any] = {
         name: Path(value) if name in PATH_OPTIONS else value for name, value in job.options.items()
     }
-    return run_importer(job.importer, Path(job.source), ImportOptions(**options), progress)
+    wanted = ImportOptions(bounds=settings.IMPORT_BOUNDS, **options)
+    with bounded_memory(settings.IMPORT_MEMORY_BYTES):
+        return run_importer(job.importer, Path(job.source), wanted, progress)
