@@ -129,6 +129,14 @@ class SessionLock:
             # If the database is away, whoever holds the lock next removes what is listed.
             self._lock.release(keep_text=not cleaned)
 
+    def is_held(self) -> bool:
+        """Whether somebody holds it at this moment."""
+        probe = FolderLock(f"{self.slug}{_SUFFIX}")
+        if not probe.acquire():
+            return True
+        probe.release(keep_text=True)
+        return False
+
     def will_leave(self, recording: str) -> None:
         """List a recording that is to be removed unless the database names it in the end."""
         if recording:

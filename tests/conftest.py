@@ -92,7 +92,9 @@ class RunningServer:
             raise
 
 
-SERVE = ("manage.py", "serve", "--port", "0")
+SERVE = ("manage.py", "serve", "--port", "0", "--no-imports")
+"""Few tests import over REST; the others spare themselves the process for it."""
+SERVE_WITH_IMPORTS = SERVE[:-1]
 
 
 def start_serving(

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django_tasks_db.models import DBTaskResult
 
 from sessions_app import sources
-from sessions_app.api import imports
 from sessions_app.models import ImportJob, Session
 from sessions_app.sources import Source, UnknownSource, find_source
 
@@ -19,12 +19,9 @@ pytestmark = pytest.mark.django_db
 TOKEN = {"Authorization": "Bearer secret"}
 
 
-@pytest.fixture
-def launched(monkeypatch: pytest.MonkeyPatch) -> list[ImportJob]:
-    """Jobs that would have been given a process. Their running is tested in test_import_jobs."""
-    jobs: list[ImportJob] = []
-    monkeypatch.setattr(imports, "launch", jobs.append)
-    return jobs
+def queued() -> list[int]:
+    """Jobs that wait for the import worker. Their running is tested in test_import_jobs."""
+    return [task.args_kwargs["args"][0] for task in DBTaskResult.objects.order_by("enqueued_at")]
 
 
 @pytest.fixture
@@ -52,7 +49,7 @@ def post(client: Client, body: object, **headers: str):
     )
 
 
-def test_import_begins_at_once(client: Client, folder: Path, launched: list[ImportJob]) -> None:
+def test_import_begins_at_once(client: Client, folder: Path) -> None:
     response = post(client, {"source": "races/austria"}, **TOKEN)
     assert response.status_code == 202
     job = ImportJob.objects.get()
@@ -62,7 +59,7 @@ def test_import_begins_at_once(client: Client, folder: Path, launched: list[Impo
         "loading": True,
         "job_id": job.pk,
     }
-    assert launched == [job]
+    assert queued() == [job.pk]
     assert job.importer == "openf1"
     assert job.source == str(folder / "races" / "austria")
     assert job.options == {"geometry": str(folder / "races" / "austria" / "geometry.json")}
@@ -71,21 +68,21 @@ def test_import_begins_at_once(client: Client, folder: Path, launched: list[Impo
     assert detail["job"]["state"] == "queued"
 
 
-def test_the_slug_can_be_chosen(client: Client, folder: Path, launched: list[ImportJob]) -> None:
+def test_the_slug_can_be_chosen(client: Client, folder: Path) -> None:
     response = post(client, {"source": "races/austria", "slug": "austria-2024"}, **TOKEN)
     assert response.json()["session_id"] == "austria-2024"
     assert post(client, {"source": "one", "slug": "no/slug"}, **TOKEN).status_code == 422
 
 
-def test_asking_twice_starts_once(client: Client, folder: Path, launched: list[ImportJob]) -> None:
+def test_asking_twice_starts_once(client: Client, folder: Path) -> None:
     first = post(client, {"source": "one", "refresh": True}, **TOKEN).json()
     second = post(client, {"source": "one", "refresh": True}, **TOKEN).json()
     assert first == second
-    assert len(launched) == 1
+    assert len(queued()) == 1
 
 
 class TestExisting:
-    def test_is_returned_without_any_right(self, client: Client, launched: list) -> None:
+    def test_is_returned_without_any_right(self, client: Client) -> None:
         store_small_race("2025_1_R")
         response = post(client, {"year": 2025, "round_num": 1, "session_type": "R"})
         assert response.status_code == 200
@@ -95,57 +92,55 @@ class TestExisting:
             "loading": False,
             "job_id": None,
         }
-        assert launched == []
+        assert queued() == []
 
-    def test_is_not_shown_to_who_may_not_see_it(self, client: Client, launched: list) -> None:
+    def test_is_not_shown_to_who_may_not_see_it(self, client: Client) -> None:
         store_small_race("2025_1_R", access="staff")
         response = post(client, {"year": 2025, "round_num": 1, "session_type": "R"})
         assert response.status_code == 401
 
-    def test_refresh_needs_a_right(self, client: Client, folder: Path, launched: list) -> None:
+    def test_refresh_needs_a_right(self, client: Client, folder: Path) -> None:
         store_small_race("one")
         assert post(client, {"source": "one", "refresh": True}).status_code == 401
-        assert launched == []
+        assert queued() == []
         response = post(client, {"source": "one", "refresh": True}, **TOKEN)
         assert response.status_code == 202
         # Whoever watches it goes on watching until the new recording is there.
         assert response.json()["state"] == "ready"
-        assert len(launched) == 1
+        assert len(queued()) == 1
 
-    def test_failed_is_tried_again_by_who_may(
-        self, client: Client, folder: Path, launched: list
-    ) -> None:
+    def test_failed_is_tried_again_by_who_may(self, client: Client, folder: Path) -> None:
         Session.objects.create(slug="one", title="One", state="failed", message="disk full")
         assert post(client, {"source": "one"}).json()["state"] == "failed"
-        assert launched == []
+        assert queued() == []
         assert post(client, {"source": "one"}, **TOKEN).json()["state"] == "pending"
-        assert len(launched) == 1
+        assert len(queued()) == 1
 
 
 class TestRights:
-    def test_anonymous_is_401(self, client: Client, folder: Path, launched: list) -> None:
+    def test_anonymous_is_401(self, client: Client, folder: Path) -> None:
         response = post(client, {"source": "one"})
         assert response.status_code == 401
         assert response["WWW-Authenticate"] == "Bearer"
 
-    def test_users_are_403(self, client: Client, folder: Path, launched: list) -> None:
+    def test_users_are_403(self, client: Client, folder: Path) -> None:
         client.force_login(User.objects.create_user("someone"))
         assert post(client, {"source": "one"}).status_code == 403
 
-    def test_wrong_token_is_401(self, client: Client, folder: Path, launched: list) -> None:
+    def test_wrong_token_is_401(self, client: Client, folder: Path) -> None:
         response = post(client, {"source": "one"}, Authorization="Bearer secre")
         assert (response.status_code, response.json()["code"]) == (401, "unknown_token")
 
-    def test_staff_by_cookie_must_mean_it(self, folder: Path, launched: list) -> None:
+    def test_staff_by_cookie_must_mean_it(self, folder: Path) -> None:
         """A page elsewhere must not make a logged-in operator's browser import things."""
         client = Client(enforce_csrf_checks=True)
         client.force_login(User.objects.create_user("boss", is_staff=True))
         response = post(client, {"source": "one"})
         assert (response.status_code, response.json()["code"]) == (403, "csrf_failed")
-        assert launched == []
+        assert queued() == []
         client.cookies["csrftoken"] = token = "t" * 32
         assert post(client, {"source": "one"}, **{"X-CSRFToken": token}).status_code == 202
-        assert len(launched) == 1
+        assert len(queued()) == 1
 
 
 @pytest.mark.parametrize(
@@ -162,12 +157,10 @@ class TestRights:
         {"year": 2025, "round_num": 1, "session_type": "Z"},
     ],
 )
-def test_bodies_that_are_not_understood(
-    client: Client, folder: Path, launched: list, body: object
-) -> None:
+def test_bodies_that_are_not_understood(client: Client, folder: Path, body: object) -> None:
     response = post(client, body, **TOKEN)
     assert (response.status_code, response.json()["code"]) == (422, "invalid")
-    assert launched == []
+    assert queued() == []
 
 
 def test_not_json_is_400(client: Client, db: None) -> None:
@@ -189,9 +182,7 @@ def test_not_json_is_400(client: Client, db: None) -> None:
         "races/a\x00b",
     ],
 )
-def test_no_way_out_of_the_named_folders(
-    client: Client, folder: Path, launched: list, name: str
-) -> None:
+def test_no_way_out_of_the_named_folders(client: Client, folder: Path, name: str) -> None:
     response = post(client, {"source": name}, **TOKEN)
     assert (response.status_code, response.json()["code"]) == (422, "unknown_source")
     assert str(folder) not in response.json()["message"]
@@ -199,7 +190,7 @@ def test_no_way_out_of_the_named_folders(
 
 
 def test_fastf1_missing_says_what_to_do(
-    client: Client, folder: Path, launched: list, monkeypatch: pytest.MonkeyPatch
+    client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sources.importlib.util, "find_spec", lambda _name: None)
     body = {"year": 2025, "round_num": 2, "session_type": "R"}
