@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from sessions_app.jobs import fail_interrupted
+from sessions_app.locks import remove_leftovers
 from sessions_app.models import Session
 
 Say = Callable[[str], None]
@@ -29,6 +30,7 @@ def prepare(say: Say, *, with_demo: bool) -> None:
         call_command("migrate", verbosity=0, interactive=False)
     if interrupted := fail_interrupted():
         say(f"imports      {interrupted} had been cut off by a stop and failed")
+    remove_leftovers()
     users = get_user_model().objects
     if not users.filter(is_superuser=True).exists():
         password = secrets.token_urlsafe(12)

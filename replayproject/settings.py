@@ -143,6 +143,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "csp",
+    "django_tasks",
+    "django_tasks_db",
     "ninja",
     "replayproject",
     "sessions_app",
@@ -194,6 +196,9 @@ else:
             },
         }
     }
+
+# Queued in the database, with the jobs in one transaction; `manage.py import_worker` runs them.
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 
 if REDIS_URL:
     CHANNEL_LAYERS = {

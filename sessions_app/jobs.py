@@ -1,30 +1,41 @@
-"""Imports that run in the background: their rows, what they report, and how they end.
+"""Imports that were asked for over REST: their rows, what they report, and how they end.
 
-An import runs in a process of its own (`manage.py run_import_job`), because decoding and coding a
-race would hold up the frames of everybody who is watching. `job_process.py` starts and watches it.
+`enqueue` writes a job and its background task in one transaction. `manage.py import_worker`, a
+process of its own, runs the tasks one after another, because decoding and coding a race would hold
+up the frames of everybody who is watching.
+
+The jobs say what is to be done; the queue is made from them again at every start of the worker:
+
+1. A job is RUNNING only while a worker is in `run`. Only one worker runs at a time, so that a job
+   which is RUNNING when a worker starts was cut off.
+2. A job that was cut off runs again, at most MAX_ATTEMPTS times; at a start of the whole service it
+   fails instead, for the service may have ended because of it.
+3. A job that has ended is not touched again: a task that finds it so does nothing.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import re
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import OperationalError, close_old_connections, transaction
+from django.db.models import F, QuerySet
 from django.utils import timezone
+from django_tasks import task
+from django_tasks_db.models import DBTaskResult
 
+from .importers.bounds import bounded_memory
+from .importers.options import ImportOptions
 from .importers.result import ImportResult, ImportSourceError
 from .importers.text import cleaned
-from .job_process import JobLock, start
+from .locks import FolderLock, SessionLock
 from .models import ImportJob, Session
 from .recording import RecordingError
-from .storing import store_result
+from .storing import one_line, store_result
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +50,16 @@ READING_SHARE = 0.8
 FAILED = "the import failed; staff see the reason in its job"
 """What a session says to those who may watch it. The reason may hold paths of this machine and
 values of the source, and stands in the job and in the log."""
+MAX_ATTEMPTS = 2
+"""A worker may be killed by chance once; a job that kills it twice has too little memory."""
 UNFINISHED = (ImportJob.State.QUEUED, ImportJob.State.RUNNING)
-_STAMPED = re.compile(r"\.\d{20}\.mcap")
+WATCHABLE = (Session.State.READY, Session.State.LIVE)
+"""There are frames to be seen, whatever a job may be doing to the session."""
+_PATH_OPTIONS = ("geometry", "mapping")
+
+
+class SessionDeleted(Exception):
+    """The session was deleted while it was being imported."""
 
 
 def enqueue(
@@ -80,25 +99,44 @@ def enqueue(
         job = ImportJob.objects.create(
             session=session, importer=importer, source=source, options=options
         )
-        if not is_watchable(session):
+        if session.state not in WATCHABLE:
             session.state = Session.State.PENDING
             session.progress = 0
         session.message = "waiting to be imported"
         session.save()
+        import_session.enqueue(job.pk)
     return job, True
 
 
-def is_watchable(session: Session) -> bool:
-    """Whether there are frames to be seen, whatever a job may be doing to it."""
-    return session.state in (Session.State.READY, Session.State.LIVE)
+@task()
+def import_session(job_id: int) -> None:
+    """The background task: import what a job names, unless the job has ended or is gone."""
+    # Importers need pyarrow, which the processes that serve viewers need not load.
+    from .importers.registry import run_importer  # noqa: PLC0415
+
+    job = ImportJob.objects.select_related("session").filter(pk=job_id, state__in=UNFINISHED)
+    if (found := job.first()) is None:
+        logger.info("import %s has ended already or was deleted", job_id)
+        return
+    options: dict[str, Any] = {
+        name: Path(value) if name in _PATH_OPTIONS else value
+        for name, value in found.options.items()
+    }
+    wanted = ImportOptions(bounds=settings.IMPORT_BOUNDS, **options)
+    with bounded_memory(settings.IMPORT_MEMORY_BYTES):
+        run(
+            found,
+            lambda progress: run_importer(found.importer, Path(found.source), wanted, progress),
+        )
 
 
 def run(job: ImportJob, read: Read, clock: Callable[[], float] = time.monotonic) -> bool:
     """Import in this process, reporting into the session and the job. Returns: whether it worked.
 
-    A failure of the source, the disk or the recording ends the job with one line; anything else
-    is a bug: the job fails too, and it is raised for the log.
+    A failure of the source, the disk, the database or the recording ends the job with one line;
+    anything else is a bug: the job fails too, it is logged with its traceback, and raised.
     """
+    this = ImportJob.objects.filter(pk=job.pk)
     report = _Reporter(job, clock)
 
     def storing(fraction: float, message: str) -> None:
@@ -106,51 +144,52 @@ def run(job: ImportJob, read: Read, clock: Callable[[], float] = time.monotonic)
         if fraction < 1:
             report(READING_SHARE + fraction * (1 - READING_SHARE), message)
 
-    job.state = ImportJob.State.RUNNING
-    job.pid = os.getpid()
-    job.started_at = timezone.now()
-    job.save()
-    report(0.0, "reading", at_once=True)
+    def finish() -> None:
+        now = timezone.now()
+        if not this.update(state=ImportJob.State.DONE, progress=100, message="", finished_at=now):
+            raise SessionDeleted("the session was deleted while it was being imported")
+
     try:
-        result = read(lambda fraction, message: report(fraction * READING_SHARE, message))
-        store_result(result, slug=job.session.slug, replace=True, progress=storing)
-    except (ImportSourceError, RecordingError, OSError) as error:
+        with _turn(job) as lock:
+            this.update(
+                state=ImportJob.State.RUNNING,
+                attempts=F("attempts") + 1,
+                started_at=timezone.now(),
+            )
+            report(0.0, "reading", at_once=True)
+            result = read(lambda fraction, message: report(fraction * READING_SHARE, message))
+            store_result(
+                result,
+                slug=job.session.slug,
+                replace=True,
+                progress=storing,
+                lock=lock,
+                together=finish,
+            )
+    except SessionDeleted as error:
+        logger.info("import %s: %s", job.pk, error)
+        return False
+    except (ImportSourceError, RecordingError, OSError, OperationalError) as error:
         fail(job, one_line(error))
         return False
     except KeyboardInterrupt:
         fail(job, "the import was interrupted; start it again")
         return False
     except BaseException as error:
+        logger.exception("import %s of %s", job.pk, job.session.slug)
         fail(job, f"unexpected {type(error).__name__}: {one_line(error)}")
         raise
-    ImportJob.objects.filter(pk=job.pk).update(
-        state=ImportJob.State.DONE, progress=100, message="", finished_at=timezone.now()
-    )
-    # The session's ETag covers what its body says of the job.
-    Session.objects.filter(pk=job.session_id).update(updated_at=timezone.now())
     return True
 
 
-def launch(job: ImportJob) -> threading.Thread:
-    """Run a queued job in a process of its own. Returns: the thread that waits for its end.
-
-    Raises: OSError if no process can be started; the job has failed then.
-    """
-
-    def on_end(code: int, last_line: str) -> None:
-        try:
-            how = f"signal {-code}" if code < 0 else f"code {code}"
-            fail(job, f"the import's process ended with {how}: {last_line or 'no message'}")
-            if code < 0:
-                remove_leftovers(job)
-        finally:
-            connection.close()
-
-    try:
-        return start(job.pk, on_end)
-    except OSError as error:
-        fail(job, f"no process could be started: {one_line(error)}")
-        raise
+def _turn(job: ImportJob) -> SessionLock:
+    """The lock of the job's session, which a command that imports the same session may hold."""
+    lock = SessionLock(job.session.slug, wait=True)
+    if lock.is_held():
+        text = "waiting for another import of this session to end"
+        ImportJob.objects.filter(pk=job.pk).update(message=text)
+        _tell(job, loading={"message": text}, watchable=text)
+    return lock
 
 
 class _Reporter:
@@ -167,14 +206,31 @@ class _Reporter:
         self._next = self._clock() + REPORT_SECONDS
         progress = round(100 * min(max(fraction, 0.0), 1.0), 1)
         text = cleaned(message)
-        ImportJob.objects.filter(pk=self._job.pk).update(progress=progress, message=text)
-        session = Session.objects.filter(pk=self._job.session_id)
-        now = timezone.now()
-        loading = session.exclude(state__in=(Session.State.READY, Session.State.LIVE))
-        if not loading.update(
-            state=Session.State.IMPORTING, progress=progress, message=text, updated_at=now
-        ):
-            session.update(message=f"importing again, {progress:g} %: {text}"[:500], updated_at=now)
+        try:
+            ImportJob.objects.filter(pk=self._job.pk).update(progress=progress, message=text)
+            _tell(
+                self._job,
+                loading={"state": Session.State.IMPORTING, "progress": progress, "message": text},
+                watchable=f"importing again, {progress:g} %: {text}",
+            )
+        except OperationalError as error:
+            # An import outlasts a database that is away or locked for a while; its end does not.
+            logger.warning("import %s: progress not written: %s", self._job.pk, one_line(error))
+            close_old_connections()
+
+
+def _tell(job: ImportJob, *, loading: dict[str, Any], watchable: str) -> None:
+    """Say in the session what its import does.
+
+    Args:
+        job: of the session.
+        loading: what changes in a session without frames.
+        watchable: the message of one that has frames, and keeps them.
+    """
+    session = Session.objects.filter(pk=job.session_id)
+    now = timezone.now()
+    if not session.exclude(state__in=WATCHABLE).update(**loading, updated_at=now):
+        session.update(message=watchable[:500], updated_at=now)
 
 
 def fail(job: ImportJob, error: str) -> None:
@@ -183,60 +239,71 @@ def fail(job: ImportJob, error: str) -> None:
     error: the reason, for staff and the log; the session says `FAILED` only.
     """
     error = cleaned(error)
-    now = timezone.now()
     with transaction.atomic():
         ended = ImportJob.objects.filter(pk=job.pk, state__in=UNFINISHED).update(
-            state=ImportJob.State.FAILED, error=error, message=error, finished_at=now
+            state=ImportJob.State.FAILED, error=error, message=error, finished_at=timezone.now()
         )
         if not ended:
             return
-        session = Session.objects.filter(pk=job.session_id)
-        loading = session.exclude(state__in=(Session.State.READY, Session.State.LIVE))
-        if not loading.update(state=Session.State.FAILED, message=FAILED, updated_at=now):
-            session.update(message=FAILED, updated_at=now)
+        _tell(
+            job,
+            loading={"state": Session.State.FAILED, "message": FAILED},
+            watchable=FAILED,
+        )
     logger.warning("import %s of %s failed: %s", job.pk, job.session.slug, error)
 
 
+def worker_lock() -> FolderLock:
+    """Held by the one worker that runs imports; they would not end sooner if there were two."""
+    return FolderLock("imports.worker.lock")
+
+
 def fail_interrupted() -> int:
-    """Fail the jobs whose process is gone, and remove what it left. Returns: how many.
+    """At the start of the service: fail the jobs that its end cut off. Returns: how many.
 
-    To be called when the service starts.
+    Those of a worker that runs, in a container of its own, are left alone.
     """
-    count = 0
-    for job in ImportJob.objects.filter(state__in=UNFINISHED).select_related("session"):
-        with _unless_running(job) as stopped:
-            if stopped:
-                fail(job, "the service stopped while it was being imported; start it again")
-                remove_leftovers(job)
-                count += 1
-    return count
-
-
-@contextmanager
-def _unless_running(job: ImportJob) -> Iterator[bool]:
-    lock = JobLock(job.pk)
-    held = lock.acquire()
+    lock = worker_lock()
+    if not lock.acquire():
+        return 0
     try:
-        yield held
+        jobs = list(_running())
+        for job in jobs:
+            fail(job, "the service stopped while it was being imported; start it again")
     finally:
         lock.release()
-        if held:
-            lock.remove()
+    return len(jobs)
 
 
-def remove_leftovers(job: ImportJob) -> None:
-    """What a killed process left: half a recording, or a whole one that no row points to."""
-    session = Session.objects.get(pk=job.session_id)
-    folder = settings.RECORDINGS_DIR
-    if job.pid:
-        for partial in folder.glob(f".{session.slug}.*.{job.pid}.partial"):
-            partial.unlink(missing_ok=True)
-    for path in folder.glob(f"{session.slug}.*.mcap"):
-        stamp = path.name.removeprefix(session.slug)
-        if _STAMPED.fullmatch(stamp) and path.name != session.recording:
-            path.unlink(missing_ok=True)
+def restore_queue() -> None:
+    """At the start of the worker, which holds the lock: queue exactly what has not ended.
+
+    What an earlier worker was killed over waits again, or fails if it was the last attempt. Rows of
+    tasks that have ended go: what became of an import is in its job.
+    """
+    with transaction.atomic():
+        for job in _running():
+            if job.attempts >= MAX_ATTEMPTS:
+                fail(
+                    job,
+                    f"the import's process was killed {job.attempts} times, the last time at "
+                    f"{job.progress:g} % ({job.message}); is there enough memory?",
+                )
+                continue
+            text = "the import's process was killed; waiting to run again"
+            ImportJob.objects.filter(pk=job.pk).update(
+                state=ImportJob.State.QUEUED, progress=0, message=text
+            )
+            _tell(
+                job,
+                loading={"state": Session.State.PENDING, "progress": 0, "message": text},
+                watchable=text,
+            )
+        DBTaskResult.objects.filter(task_path=import_session.module_path).delete()
+        queued = ImportJob.objects.filter(state=ImportJob.State.QUEUED).order_by("created_at", "pk")
+        for job_id in queued.values_list("pk", flat=True):
+            import_session.enqueue(job_id)
 
 
-def one_line(error: BaseException) -> str:
-    """What went wrong as one line of at most 500 characters, for staff and the log."""
-    return cleaned(str(error)) or type(error).__name__
+def _running() -> QuerySet[ImportJob]:
+    return ImportJob.objects.filter(state=ImportJob.State.RUNNING).select_related("session")

@@ -251,7 +251,9 @@ class ImportJob(models.Model):
     progress = models.FloatField(default=0)
     message = models.CharField(max_length=500, blank=True)
     error = models.TextField(blank=True)
-    pid = models.PositiveIntegerField(null=True, blank=True, help_text="Process that runs it.")
+    attempts = models.PositiveSmallIntegerField(
+        default=0, help_text="How often it was begun; more than once after its process was killed."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from .importers.result import GeometryRecord, ImportResult
+from .importers.text import cleaned
+from .locks import SessionLock, remove_leftovers
 from .models import Entity, Event, Geometry, Lap, Session, Stint
 from .recording.file import write_recording
 
@@ -42,46 +45,86 @@ def store_result(
     replace: bool = False,
     access: str | None = None,
     progress: Progress | None = None,
+    lock: SessionLock | None = None,
+    together: Callable[[], None] | None = None,
 ) -> Session:
-    """Store a whole session, ready to be watched. Returns: the session.
+    """Store a whole session, ready to be watched.
 
-    The file is written under a name that no session points to; one transaction then makes the
-    database point to it; what it replaces is removed last. A failure at any point leaves what was
-    there before.
+    The recording is written under a name that no session points to; one transaction then makes the
+    database point to it; what it replaces is removed last. A failure or a kill at any point leaves
+    the session as it was before or as it is to be, and at most files that the session's lock lists:
+    they are removed at the end, by the next store, or at the next start of the service.
 
-    replace: take the place of a session of that slug (one that is still loading always gives way).
-    Raises: SlugTaken; ValidationError for a slug that cannot stand in an address; InvalidColumns;
-    OSError.
+    Args:
+        result: what an importer or the simulation made.
+        slug: names the session.
+        replace: take the place of a session of that slug; one still loading always gives way.
+        access: who may watch; None leaves it as it is.
+        progress: called with the fraction done, 0 to 1, and what is being done.
+        lock: the session's, if the caller holds it already.
+        together: called inside the transaction, for what has to be true with it.
+
+    Returns:
+        The session.
+
+    Raises:
+        SlugTaken: If there is a session of that slug, and it is not to be replaced.
+        SessionBusy: If another process is storing that session.
+        ValidationError: For a slug that cannot stand in an address.
+        InvalidColumns: If the frames do not fit their schema.
+        OSError: If the recording cannot be written, for example for want of space.
     """
-    report = progress or (lambda _fraction, _message: None)
+    remove_leftovers()
+    with nullcontext(lock) if lock is not None else SessionLock(slug) as held:
+        return _store(
+            result,
+            held,
+            replace=replace,
+            access=access,
+            report=progress or (lambda _fraction, _message: None),
+            together=together or (lambda: None),
+        )
+
+
+def one_line(error: BaseException) -> str:
+    """What went wrong as one line of at most 500 characters, for staff and the log."""
+    return cleaned(str(error)) or type(error).__name__
+
+
+def _store(
+    result: ImportResult,
+    lock: SessionLock,
+    *,
+    replace: bool,
+    access: str | None,
+    report: Progress,
+    together: Callable[[], None],
+) -> Session:
+    slug = lock.slug
     session = Session.objects.filter(slug=slug).first()
     if session is not None and not replace and not session.loading:
         raise SlugTaken(f"session {slug!r} is there already: choose another slug, or replace it")
-    session = session or Session(slug=slug)
-    before = session.recording_path if session.recording else None
-    _fill(session, result, access)
-    stamp = datetime.now(UTC).strftime("%Y%m%d%H%M%S%f")
-    session.recording = f"{slug}.{stamp}.mcap"
-    session.clean_fields(exclude=("version",))
-    path = Path(settings.RECORDINGS_DIR) / session.recording
+    before = session.recording if session is not None else ""
+    name = f"{slug}.{datetime.now(UTC):%Y%m%d%H%M%S%f}.mcap"
+    _filled(session or Session(slug=slug), result, access, name)
+    lock.will_leave(name)
     start = result.start_time
-    session.version = write_recording(
-        path,
+    version = write_recording(
+        Path(settings.RECORDINGS_DIR) / name,
         result.columns,
         start_ns=0 if start is None else int(start.timestamp() * 1_000_000_000),
         metadata=_portable(result),
         progress=lambda fraction: report(fraction, "writing the recording"),
     )
-    try:
-        with transaction.atomic():
-            session.save()
-            _replace_rows(session, result)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    if before is not None and before != path:
-        # Workers that still have it open keep their mapping; new openings find the new file.
-        before.unlink(missing_ok=True)
+    lock.will_leave(before)
+    with transaction.atomic():
+        # Read again: somebody may have changed who may watch while the recording was written.
+        there = Session.objects.select_for_update().filter(slug=slug).first()
+        session = _filled(there or Session(slug=slug), result, access, name)
+        session.version = version
+        session.save()
+        _replace_rows(session, result)
+        together()
     report(1.0, "ready")
     return session
 
@@ -92,7 +135,8 @@ def delete_recording(session: Session) -> None:
         session.recording_path.unlink(missing_ok=True)
 
 
-def _fill(session: Session, result: ImportResult, access: str | None) -> None:
+def _filled(session: Session, result: ImportResult, access: str | None, name: str) -> Session:
+    """The row as the result says it, checked. name: of the recording. Raises: ValidationError."""
     codes = [e.code for e in result.entities]
     if codes != list(result.columns.schema.entities):
         raise ValidationError("The entities are not those of the columns, in their order.")
@@ -106,10 +150,13 @@ def _fill(session: Session, result: ImportResult, access: str | None) -> None:
     session.start_time = result.start_time
     session.frame_rate = result.columns.schema.frame_rate
     session.frame_count = result.columns.frame_count
+    session.recording = name
     session.source = result.source[:255]
     session.metadata = dict(result.metadata)
     if access is not None:
         session.access = access
+    session.clean_fields(exclude=("version",))
+    return session
 
 
 def _portable(result: ImportResult) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,13 +25,6 @@ from streaming.redis.clients import RedisClients
 
 if TYPE_CHECKING:
     from streaming.worker import Worker
-
-# Before Django reads its settings: tests never touch the data of a running service.
-_data = tempfile.TemporaryDirectory(prefix="replay-tests-")
-os.environ["REPLAY_DATA_DIR"] = _data.name
-for _name in ("REDIS_URL", "DATABASE_URL", "PORT", "HOST", "WORKERS", "API_TOKENS"):
-    os.environ.pop(_name, None)
-os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # Playwright's sync API runs a loop in our thread
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 hypothesis_settings.register_profile(
@@ -100,7 +92,9 @@ class RunningServer:
             raise
 
 
-SERVE = ("manage.py", "serve", "--port", "0")
+SERVE = ("manage.py", "serve", "--port", "0", "--no-imports")
+"""Few tests import over REST; the others spare themselves the process for it."""
+SERVE_WITH_IMPORTS = SERVE[:-1]
 
 
 def start_serving(

@@ -30,3 +30,8 @@ def workers(server: RunningServer) -> dict[int, psutil.Process]:
             if "worker" in process.cmdline() and not ended(process):
                 found[process.pid] = process
     return found
+
+
+def import_workers(server: RunningServer) -> list[int]:
+    """Pids of its processes that run imports: one, but for a moment."""
+    return [p.pid for p in children(server) if "import_worker" in p.cmdline() and not ended(p)]

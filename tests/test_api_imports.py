@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django_tasks_db.models import DBTaskResult
 
 from sessions_app import sources
-from sessions_app.api import imports
 from sessions_app.jobs import FAILED, run
 from sessions_app.models import ImportJob, Session
 from sessions_app.sources import Source, UnknownSource, find_source
@@ -21,12 +21,9 @@ pytestmark = pytest.mark.django_db
 TOKEN = {"Authorization": "Bearer secret"}
 
 
-@pytest.fixture
-def launched(monkeypatch: pytest.MonkeyPatch) -> list[ImportJob]:
-    """Jobs that would have been given a process. Their running is tested in test_import_jobs."""
-    jobs: list[ImportJob] = []
-    monkeypatch.setattr(imports, "launch", jobs.append)
-    return jobs
+def queued() -> list[int]:
+    """Jobs that wait for the import worker. Their running is tested in test_import_jobs."""
+    return [task.args_kwargs["args"][0] for task in DBTaskResult.objects.order_by("enqueued_at")]
 
 
 @pytest.fixture
@@ -54,7 +51,7 @@ def post(client: Client, body: object, **headers: str):
     )
 
 
-def test_import_begins_at_once(client: Client, folder: Path, launched: list[ImportJob]) -> None:
+def test_import_begins_at_once(client: Client, folder: Path) -> None:
     response = post(client, {"source": "races/austria"}, **TOKEN)
     assert response.status_code == 202
     job = ImportJob.objects.get()
@@ -64,7 +61,7 @@ def test_import_begins_at_once(client: Client, folder: Path, launched: list[Impo
         "loading": True,
         "job_id": job.pk,
     }
-    assert launched == [job]
+    assert queued() == [job.pk]
     assert job.importer == "openf1"
     assert job.source == str(folder / "races" / "austria")
     assert job.options == {"geometry": str(folder / "races" / "austria" / "geometry.json")}
@@ -73,43 +70,41 @@ def test_import_begins_at_once(client: Client, folder: Path, launched: list[Impo
     assert detail["job"]["state"] == "queued"
 
 
-def test_the_slug_can_be_chosen(client: Client, folder: Path, launched: list[ImportJob]) -> None:
+def test_the_slug_can_be_chosen(client: Client, folder: Path) -> None:
     response = post(client, {"source": "races/austria", "slug": "austria-2024"}, **TOKEN)
     assert response.json()["session_id"] == "austria-2024"
     assert post(client, {"source": "one", "slug": "no/slug"}, **TOKEN).status_code == 422
 
 
-def test_asking_twice_starts_once(client: Client, folder: Path, launched: list[ImportJob]) -> None:
+def test_asking_twice_starts_once(client: Client, folder: Path) -> None:
     first = post(client, {"source": "one", "refresh": True}, **TOKEN).json()
     second = post(client, {"source": "one", "refresh": True}, **TOKEN).json()
     assert first == second
-    assert len(launched) == 1
+    assert len(queued()) == 1
 
 
 class TestAccess:
     """Who may watch what is imported: staff, unless the request says otherwise."""
 
-    def test_a_new_session_is_for_staff(self, client: Client, folder: Path, launched: list) -> None:
+    def test_a_new_session_is_for_staff(self, client: Client, folder: Path) -> None:
         post(client, {"source": "one"}, **TOKEN)
         assert Session.objects.get().access == "staff"
         assert client.get("/api/sessions/one").status_code == 401
 
-    def test_the_request_may_say_otherwise(
-        self, client: Client, folder: Path, launched: list
-    ) -> None:
+    def test_the_request_may_say_otherwise(self, client: Client, folder: Path) -> None:
         post(client, {"source": "one", "access": "public"}, **TOKEN)
         assert client.get("/api/sessions/one").json()["access"] == "public"
         assert post(client, {"source": "one", "access": "all"}, **TOKEN).status_code == 422
 
     @pytest.mark.parametrize("access", ["public", "login", "staff"])
     def test_a_session_that_is_there_keeps_its_own(
-        self, client: Client, folder: Path, launched: list, access: str
+        self, client: Client, folder: Path, access: str
     ) -> None:
         store_small_race("one", access=access)
         assert post(client, {"source": "one", "refresh": True}, **TOKEN).status_code == 202
         assert Session.objects.get().access == access
 
-    def test_a_new_import_may_change_it(self, client: Client, folder: Path, launched: list) -> None:
+    def test_a_new_import_may_change_it(self, client: Client, folder: Path) -> None:
         store_small_race("one", access="public")
         post(client, {"source": "one", "refresh": True, "access": "login"}, **TOKEN)
         assert Session.objects.get().access == "login"
@@ -123,7 +118,7 @@ class TestReason:
         job = ImportJob.objects.get()
         assert not run(job, lambda _: (_ for _ in ()).throw(OSError("/srv/data/x.csv: 'secret'")))
 
-    def test_readers_are_not_told(self, client: Client, folder: Path, launched: list) -> None:
+    def test_readers_are_not_told(self, client: Client, folder: Path) -> None:
         self.failed(client)
         for path in ("/api/sessions", "/api/sessions/one"):
             answer = client.get(path)
@@ -131,7 +126,7 @@ class TestReason:
             assert "/srv" not in answer.text
             assert "secret" not in answer.text
 
-    def test_staff_are_told(self, client: Client, folder: Path, launched: list) -> None:
+    def test_staff_are_told(self, client: Client, folder: Path) -> None:
         self.failed(client)
         before = client.get("/api/sessions/one")
         answer = client.get("/api/sessions/one", headers=TOKEN)
@@ -141,7 +136,7 @@ class TestReason:
 
 
 class TestExisting:
-    def test_is_returned_without_any_right(self, client: Client, launched: list) -> None:
+    def test_is_returned_without_any_right(self, client: Client) -> None:
         store_small_race("2025_1_R")
         response = post(client, {"year": 2025, "round_num": 1, "session_type": "R"})
         assert response.status_code == 200
@@ -151,57 +146,55 @@ class TestExisting:
             "loading": False,
             "job_id": None,
         }
-        assert launched == []
+        assert queued() == []
 
-    def test_is_not_shown_to_who_may_not_see_it(self, client: Client, launched: list) -> None:
+    def test_is_not_shown_to_who_may_not_see_it(self, client: Client) -> None:
         store_small_race("2025_1_R", access="staff")
         response = post(client, {"year": 2025, "round_num": 1, "session_type": "R"})
         assert response.status_code == 401
 
-    def test_refresh_needs_a_right(self, client: Client, folder: Path, launched: list) -> None:
+    def test_refresh_needs_a_right(self, client: Client, folder: Path) -> None:
         store_small_race("one")
         assert post(client, {"source": "one", "refresh": True}).status_code == 401
-        assert launched == []
+        assert queued() == []
         response = post(client, {"source": "one", "refresh": True}, **TOKEN)
         assert response.status_code == 202
         # Whoever watches it goes on watching until the new recording is there.
         assert response.json()["state"] == "ready"
-        assert len(launched) == 1
+        assert len(queued()) == 1
 
-    def test_failed_is_tried_again_by_who_may(
-        self, client: Client, folder: Path, launched: list
-    ) -> None:
+    def test_failed_is_tried_again_by_who_may(self, client: Client, folder: Path) -> None:
         Session.objects.create(slug="one", title="One", state="failed", message="disk full")
         assert post(client, {"source": "one"}).json()["state"] == "failed"
-        assert launched == []
+        assert queued() == []
         assert post(client, {"source": "one"}, **TOKEN).json()["state"] == "pending"
-        assert len(launched) == 1
+        assert len(queued()) == 1
 
 
 class TestRights:
-    def test_anonymous_is_401(self, client: Client, folder: Path, launched: list) -> None:
+    def test_anonymous_is_401(self, client: Client, folder: Path) -> None:
         response = post(client, {"source": "one"})
         assert response.status_code == 401
         assert response["WWW-Authenticate"] == "Bearer"
 
-    def test_users_are_403(self, client: Client, folder: Path, launched: list) -> None:
+    def test_users_are_403(self, client: Client, folder: Path) -> None:
         client.force_login(User.objects.create_user("someone"))
         assert post(client, {"source": "one"}).status_code == 403
 
-    def test_wrong_token_is_401(self, client: Client, folder: Path, launched: list) -> None:
+    def test_wrong_token_is_401(self, client: Client, folder: Path) -> None:
         response = post(client, {"source": "one"}, Authorization="Bearer secre")
         assert (response.status_code, response.json()["code"]) == (401, "unknown_token")
 
-    def test_staff_by_cookie_must_mean_it(self, folder: Path, launched: list) -> None:
+    def test_staff_by_cookie_must_mean_it(self, folder: Path) -> None:
         """A page elsewhere must not make a logged-in operator's browser import things."""
         client = Client(enforce_csrf_checks=True)
         client.force_login(User.objects.create_user("boss", is_staff=True))
         response = post(client, {"source": "one"})
         assert (response.status_code, response.json()["code"]) == (403, "csrf_failed")
-        assert launched == []
+        assert queued() == []
         client.cookies["csrftoken"] = token = "t" * 32
         assert post(client, {"source": "one"}, **{"X-CSRFToken": token}).status_code == 202
-        assert len(launched) == 1
+        assert len(queued()) == 1
 
 
 @pytest.mark.parametrize(
@@ -218,12 +211,10 @@ class TestRights:
         {"year": 2025, "round_num": 1, "session_type": "Z"},
     ],
 )
-def test_bodies_that_are_not_understood(
-    client: Client, folder: Path, launched: list, body: object
-) -> None:
+def test_bodies_that_are_not_understood(client: Client, folder: Path, body: object) -> None:
     response = post(client, body, **TOKEN)
     assert (response.status_code, response.json()["code"]) == (422, "invalid")
-    assert launched == []
+    assert queued() == []
 
 
 def test_not_json_is_400(client: Client, db: None) -> None:
@@ -245,9 +236,7 @@ def test_not_json_is_400(client: Client, db: None) -> None:
         "races/a\x00b",
     ],
 )
-def test_no_way_out_of_the_named_folders(
-    client: Client, folder: Path, launched: list, name: str
-) -> None:
+def test_no_way_out_of_the_named_folders(client: Client, folder: Path, name: str) -> None:
     response = post(client, {"source": name}, **TOKEN)
     assert (response.status_code, response.json()["code"]) == (422, "unknown_source")
     assert str(folder) not in response.json()["message"]
@@ -255,7 +244,7 @@ def test_no_way_out_of_the_named_folders(
 
 
 def test_fastf1_missing_says_what_to_do(
-    client: Client, folder: Path, launched: list, monkeypatch: pytest.MonkeyPatch
+    client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sources.importlib.util, "find_spec", lambda _name: None)
     body = {"year": 2025, "round_num": 2, "session_type": "R"}

@@ -11,6 +11,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
+from sessions_app.locks import SessionLock
 from sessions_app.models import Session
 from sessions_app.recording.file import Recording
 
@@ -66,6 +67,16 @@ def test_a_second_import_needs_to_be_told_to_replace(recordings: Path, source: P
     assert again.pk == first.pk
     assert again.version == first.version
     assert len(list(recordings.iterdir())) == 1
+
+
+def test_two_at_once_are_refused_in_one_line(recordings: Path, source: Path) -> None:
+    with SessionLock("race"):
+        message = refusal("openf1", str(source), "--slug", "race")
+    assert message == (
+        "session 'race' is being imported by another process: try again when that has ended"
+    )
+    assert not Session.objects.exists()
+    assert not list(recordings.iterdir())
 
 
 def test_a_failed_import_gives_way(recordings: Path, source: Path) -> None:

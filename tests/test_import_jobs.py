@@ -1,19 +1,29 @@
-"""Imports in the background: their rows, their process, and how they end."""
+"""Imports in the background: their rows, their tasks, and how they end."""
 
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.db import OperationalError, transaction
+from django_tasks_db.models import DBTaskResult
 
-from sessions_app import job_process
+from sessions_app import jobs
 from sessions_app.importers.result import ImportResult, ImportSourceError
-from sessions_app.job_process import JobLock
-from sessions_app.jobs import FAILED, Progress, enqueue, fail_interrupted, run
+from sessions_app.jobs import (
+    FAILED,
+    MAX_ATTEMPTS,
+    Progress,
+    enqueue,
+    fail_interrupted,
+    restore_queue,
+    run,
+    worker_lock,
+)
+from sessions_app.locks import FolderLock, SessionLock
 from sessions_app.models import ImportJob, Session
 
 from .small_race import small_race, store_small_race
@@ -153,111 +163,178 @@ class TestRun:
         assert ImportJob.objects.get(session=session).error == "full"
         assert session.recording_path.exists()
 
+    def test_a_session_deleted_meanwhile_stays_deleted(self, settings, tmp_path: Path) -> None:
+        settings.RECORDINGS_DIR = tmp_path
+        job = queued()
+
+        def read(_progress: Progress) -> ImportResult:
+            Session.objects.all().delete()
+            return small_race()
+
+        assert not run(job, read)
+        assert not Session.objects.exists()
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_database_that_is_away_for_a_while_costs_no_import(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        job = queued()
+
+        def locked(*_: object, **__: object) -> None:
+            raise OperationalError("database is locked")
+
+        def read(progress: Progress) -> ImportResult:
+            with monkeypatch.context() as away:
+                away.setattr(jobs, "_tell", locked)
+                progress(0.5, "reading")
+            return small_race()
+
+        assert run(job, read, clock=seconds())
+
+    def test_it_waits_for_a_command_that_imports_the_same_session(self) -> None:
+        """Whose end this test sees from inside the wait: a lock knows no callbacks."""
+        job = queued()
+        command = SessionLock("job")
+        command.__enter__()
+
+        def release() -> None:
+            assert not FolderLock("job.session.lock").acquire()
+            command.__exit__(None, None, None)
+
+        ending = threading.Thread(target=release)
+        states: list[str] = []
+
+        def read(_progress: Progress) -> ImportResult:
+            states.append(ImportJob.objects.get(pk=job.pk).state)
+            return small_race()
+
+        ending.start()
+        assert run(job, read)
+        ending.join()
+        assert states == ["running"]
+
 
 @pytest.mark.django_db
-class TestInterrupted:
-    def test_job_of_a_dead_process_fails_at_the_next_start(self, settings) -> None:
+class TestTask:
+    """What the worker runs: tasks in the database, one a job."""
+
+    def test_a_job_and_its_task_are_written_together(self) -> None:
         job = queued()
-        ImportJob.objects.filter(pk=job.pk).update(state="running", pid=424242)
-        folder = Path(settings.RECORDINGS_DIR)
-        folder.mkdir(parents=True, exist_ok=True)
-        stamp = "20250101000000000000"
-        partial = folder / f".job.{stamp}.mcap.424242.partial"
-        unfinished = folder / f"job.{stamp}.mcap"
-        other = folder / f"job-2.{stamp}.mcap"
-        for path in (partial, unfinished, other):
-            path.write_bytes(b"x")
+        assert [task.args_kwargs["args"] for task in DBTaskResult.objects.all()] == [[job.pk]]
+        with transaction.atomic():
+            queued("other")
+            transaction.set_rollback(True)
+        assert (ImportJob.objects.count(), DBTaskResult.objects.count()) == (1, 1)
+
+    @pytest.mark.parametrize("state", ["done", "failed"])
+    def test_a_job_that_has_ended_is_not_run_again(self, state: str) -> None:
+        job = queued()
+        ImportJob.objects.filter(pk=job.pk).update(state=state)
+        jobs.import_session.call(job.pk)
+        job.refresh_from_db()
+        assert (job.state, job.attempts) == (state, 0)
+
+    def test_a_job_that_was_deleted_is_no_error(self) -> None:
+        jobs.import_session.call(12345)
+
+
+def running(slug: str, attempts: int = 1) -> ImportJob:
+    """A job whose worker was killed: its task was taken, and nobody will end it."""
+    job = queued(slug)
+    ImportJob.objects.filter(pk=job.pk).update(
+        state="running", attempts=attempts, progress=40, message="reading cars"
+    )
+    DBTaskResult.objects.filter(args_kwargs__args=[job.pk]).update(status="RUNNING")
+    return job
+
+
+def waiting() -> list[int]:
+    """The jobs that the queue holds, in the order in which they will be run."""
+    return [task.args_kwargs["args"][0] for task in DBTaskResult.objects.ready()]
+
+
+@pytest.mark.django_db
+class TestKilledWorker:
+    def test_its_job_waits_again_before_those_that_came_later(self) -> None:
+        first = running("first")
+        second = queued("second")
+        restore_queue()
+        first.refresh_from_db()
+        assert (first.state, first.progress) == ("queued", 0)
+        assert "killed" in first.message
+        session = Session.objects.get(slug="first")
+        assert (session.state, session.message) == ("pending", first.message)
+        assert waiting() == [first.pk, second.pk]
+        assert DBTaskResult.objects.count() == 2
+
+    def test_a_session_with_frames_stays_watchable(self) -> None:
+        store_small_race("job")
+        running("job")
+        restore_queue()
+        session = Session.objects.get(slug="job")
+        assert (session.state, session.progress) == ("ready", 100)
+        assert "killed" in session.message
+
+    def test_the_last_attempt_fails_with_what_it_was_doing(self) -> None:
+        job = running("job", attempts=MAX_ATTEMPTS)
+        restore_queue()
+        job.refresh_from_db()
+        assert job.state == "failed"
+        assert "killed 2 times, the last time at 40 % (reading cars)" in job.error
+        assert Session.objects.get(slug="job").state == "failed"
+        assert waiting() == []
+
+    def test_a_task_taken_before_its_job_began_is_queued_again(self) -> None:
+        job = queued()
+        DBTaskResult.objects.update(status="RUNNING")
+        restore_queue()
+        assert waiting() == [job.pk]
+
+    def test_a_job_without_a_task_gets_one(self) -> None:
+        job = queued()
+        DBTaskResult.objects.all().delete()
+        restore_queue()
+        assert waiting() == [job.pk]
+
+    def test_tasks_of_ended_jobs_go(self) -> None:
+        job = queued()
+        assert run(job, lambda progress: small_race())
+        DBTaskResult.objects.update(status="SUCCESSFUL")
+        restore_queue()
+        assert not DBTaskResult.objects.exists()
+
+
+@pytest.mark.django_db
+class TestStartOfTheService:
+    def test_a_job_that_was_cut_off_fails(self) -> None:
+        job = running("job")
         assert fail_interrupted() == 1
         job.refresh_from_db()
         assert job.state == "failed"
-        assert "stopped" in job.error
+        assert "the service stopped" in job.error
         assert Session.objects.get(slug="job").state == "failed"
-        assert [p.exists() for p in (partial, unfinished, other)] == [False, False, True]
-        other.unlink()
         assert fail_interrupted() == 0
 
-    def test_what_is_being_watched_is_not_a_leftover(self) -> None:
+    def test_a_job_that_waits_goes_on_waiting(self) -> None:
+        job = queued()
+        assert fail_interrupted() == 0
+        restore_queue()
+        assert waiting() == [job.pk]
+
+    def test_what_is_being_watched_stays(self) -> None:
         session = store_small_race("job")
-        queued()
+        running("job")
         assert fail_interrupted() == 1
         assert session.recording_path.exists()
 
-    def test_running_job_is_left_alone(self) -> None:
-        job = queued()
-        lock = JobLock(job.pk)
+    def test_a_worker_that_runs_keeps_its_job(self) -> None:
+        """In a container of its own it outlives a restart of the service."""
+        job = running("job")
+        lock = worker_lock()
         assert lock.acquire()
         try:
             assert fail_interrupted() == 0
-            job.refresh_from_db()
-            assert job.state == "queued"
         finally:
             lock.release()
-            lock.remove()
-
-
-class TestProcess:
-    """The process, without Django inside it."""
-
-    @staticmethod
-    def end_of(name: str, program: str) -> tuple[int, str]:
-        ended: list[tuple[int, str]] = []
-        command = [sys.executable, "-c", program]
-        watcher = job_process.start(name, lambda *how: ended.append(how), command)  # type: ignore[arg-type]
-        watcher.join(timeout=30)
-        assert not JobLock(name).path.exists()
-        return ended[0]
-
-    def test_its_end_is_told_with_its_last_words(self) -> None:
-        program = "import sys; print('first', file=sys.stderr); sys.exit('last words')"
-        assert self.end_of("a", program) == (1, "last words")
-
-    def test_being_killed_is_told(self) -> None:
-        code, _ = self.end_of("b", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
-        assert code == -9
-
-    def test_lock_is_held_while_it_runs(self) -> None:
-        ended: list[tuple[int, str]] = []
-        program = "import sys, os; os.read(0, 1); sys.exit(3)"
-        lock = JobLock("c")
-        assert lock.acquire()
-        with lock_passed_to_child(lock, program) as process:
-            lock.release()
-            assert not JobLock("c").acquire()
-            process.communicate(b"x", timeout=30)
-        again = JobLock("c")
-        assert again.acquire()
-        again.release()
-        again.remove()
-        assert ended == []
-
-    @pytest.mark.parametrize("before", ["SIG_DFL", "SIG_IGN"])  # the latter behind a shell's &
-    def test_it_ends_with_who_started_it(self, before: str) -> None:
-        program = (
-            "import sys, signal\n"
-            f"signal.signal(signal.SIGINT, signal.{before})\n"
-            "from sessions_app.job_process import end_with_starter\n"
-            "try:\n"
-            "    end_with_starter()\n"
-            "    print('running', flush=True)\n"
-            "    signal.pause()\n"
-            "except KeyboardInterrupt:\n"
-            "    print('cleaned up', flush=True)\n"
-        )
-        with subprocess.Popen(
-            [sys.executable, "-c", program],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=Path(__file__).parent.parent,
-        ) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"running\n"
-            process.stdin.close()
-            assert process.stdout.read() == b"cleaned up\n"
-            assert process.wait(timeout=30) == 0
-
-
-def lock_passed_to_child(lock: JobLock, program: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, pass_fds=(lock.fileno(),)
-    )
+        job.refresh_from_db()
+        assert job.state == "running"

@@ -8,18 +8,21 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 import pytest
 
+from sessions_app.locks import FolderLock, SessionLock
 from streaming.server.listening import listen
 
-from .conftest import ROOT, RunningServer, start_serving
-from .processes import children, ended, workers
+from .conftest import ROOT, SERVE_WITH_IMPORTS, RunningServer, start_serving
+from .processes import children, ended, import_workers, workers
+from .websocket_client import open_wire
 
 Start = Callable[..., RunningServer]
 
@@ -102,6 +105,65 @@ def test_a_worker_that_dies_is_replaced(start_server: Start) -> None:
     for _ in range(20):
         assert httpx.get(f"{server.url}/livez", timeout=60).status_code == 200
     assert victim not in workers(server)
+
+
+@pytest.fixture
+def importing(start_server: Start, tmp_path: Path, settings) -> Iterator[RunningServer]:
+    """A service whose import worker waits, because this test holds the lock of the session."""
+    (tmp_path / "play.csv").write_text("t,who,x,y\n0,a,0,0\n1,a,1,1\n")
+    (tmp_path / "play.mapping.yaml").write_text(
+        "time: {column: t, unit: s}\nentity: who\nfields: {x: x, y: y}\nrate: 10\n"
+    )
+    server = start_server(
+        program=SERVE_WITH_IMPORTS,
+        API_TOKENS="secret",
+        IMPORT_SOURCES=f"play={tmp_path / 'play.csv'}",
+    )
+    server.shell(
+        "from sessions_app.models import Session\n"
+        "Session.objects.create(slug='play', title='Play', state='failed', access='public')"
+    )
+    settings.RECORDINGS_DIR = server.data_dir / "recordings"
+    with SessionLock("play"):
+        answer = httpx.post(
+            f"{server.url}/api/sessions",
+            json={"source": "play"},
+            headers={"Authorization": "Bearer secret"},
+            timeout=60,
+        )
+        assert answer.status_code == 202
+        yield server
+
+
+def waits(message: dict[str, Any]) -> bool:
+    return "waiting for another import" in message.get("message", "")
+
+
+async def test_an_import_worker_that_is_killed_is_replaced_and_its_job_runs_again(
+    importing: RunningServer,
+) -> None:
+    async with open_wire(importing.websocket("/ws/sessions/play/")) as wire:
+        await wire.say("hello")
+        await wire.until(waits)
+        [victim] = import_workers(importing)
+        os.kill(victim, signal.SIGKILL)
+        importing.wait_for_line(f"import_worker {victim} ended with status -9")
+        # Whose lock has no file holds nothing any longer.
+        FolderLock("play.session.lock").path.unlink()
+        assert (await wire.until_type("loading_complete"))["frames"] == 11
+
+
+async def test_the_end_of_the_service_interrupts_an_import(importing: RunningServer) -> None:
+    async with open_wire(importing.websocket("/ws/sessions/play/")) as wire:
+        await wire.say("hello")
+        await wire.until(waits)
+    [worker] = map(psutil.Process, import_workers(importing))
+    assert importing.stop() == 0
+    assert ended(worker)
+    text = importing.shell(
+        "from sessions_app.models import ImportJob; print(ImportJob.objects.get().error)"
+    )
+    assert "the import was interrupted; start it again" in text
 
 
 def test_hang_up_replaces_the_workers_without_refusing_anyone(start_server: Start) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError
 
-from sessions_app import storing
+from sessions_app.locks import SessionBusy, SessionLock, remove_leftovers
 from sessions_app.models import Entity, Session
 from sessions_app.recording.file import Recording
 from sessions_app.storing import SlugTaken, store_result
@@ -61,19 +64,123 @@ def test_a_slug_that_cannot_stand_in_an_address_is_refused(recordings: Path, slu
     assert list(recordings.iterdir()) == []
 
 
-def test_a_full_disk_leaves_what_was_there(
-    recordings: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = store_result(small_race(30), slug="race")
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    """The kernel refuses every write beyond it, also the one that closing a file repeats."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    def no_space(*_: object, **__: object) -> str:
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(storing, "write_recording", no_space)
-    with pytest.raises(OSError, match="No space"):
-        store_result(small_play(), slug="race", replace=True)
+@pytest.mark.parametrize("size", [1, 1_000, 5_000, 20_000])
+def test_a_full_disk_leaves_what_was_there(recordings: Path, size: int) -> None:
+    before = store_result(small_play(), slug="race")
+    with no_file_larger_than(size), pytest.raises(OSError, match="File too large"):
+        store_result(small_race(30), slug="race", replace=True)
     assert Session.objects.get(slug="race").version == before.version
+    if size == 1:
+        # Not even the lock's own line could be written: the next store takes what is left of it.
+        remove_leftovers()
     assert [p.name for p in recordings.iterdir()] == [before.recording]
+
+
+def test_two_at_once_are_refused_and_nothing_changes(recordings: Path) -> None:
+    with SessionLock("race"), pytest.raises(SessionBusy, match="'race' is being imported"):
+        store_result(small_play(), slug="race")
+    assert not Session.objects.exists()
+    assert list(recordings.iterdir()) == []
+    assert store_result(small_play(), slug="race").state == Session.State.READY
+
+
+def test_another_session_is_no_hindrance(recordings: Path) -> None:
+    with SessionLock("race"):
+        assert store_result(small_play(), slug="play").state == Session.State.READY
+
+
+def test_who_may_watch_may_be_changed_while_the_recording_is_written(recordings: Path) -> None:
+    store_result(small_play(), slug="play")
+
+    def close_it(_fraction: float, message: str) -> None:
+        if message == "writing the recording":
+            Session.objects.filter(slug="play").update(access=Session.Access.STAFF)
+
+    store_result(small_play(), slug="play", replace=True, progress=close_it)
+    assert Session.objects.get(slug="play").access == Session.Access.STAFF
+
+
+class TestLeftovers:
+    """What a killed process leaves is what its lock lists; tests/test_import_kills.py kills one."""
+
+    @staticmethod
+    def killed(recordings: Path, slug: str, *names: str) -> Path:
+        """Files as somebody who wrote them left them, and the lock with its list."""
+        for name in names:
+            (recordings / name).write_bytes(b"x")
+        lock = recordings / f".{slug}.session.lock"
+        listed = [name.removeprefix(".").partition(".mcap")[0] + ".mcap" for name in names]
+        lock.write_text("".join(f"{name}\n" for name in listed))
+        return lock
+
+    def test_are_removed_with_their_list(self, recordings: Path) -> None:
+        self.killed(recordings, "race", "race.1.mcap", ".race.2.mcap.77.partial")
+        remove_leftovers()
+        assert list(recordings.iterdir()) == []
+
+    def test_what_the_database_names_stays(self, recordings: Path) -> None:
+        session = store_result(small_play(), slug="race")
+        self.killed(recordings, "race", "race.1.mcap")
+        with (recordings / ".race.session.lock").open("a") as lock:
+            lock.write(f"{session.recording}\n")
+        remove_leftovers()
+        assert [p.name for p in recordings.iterdir()] == [session.recording]
+
+    def test_what_nobody_listed_stays(self, recordings: Path) -> None:
+        """A recording of another database in the same folder is no leftover."""
+        (recordings / "race.20250101000000000000.mcap").write_bytes(b"x")
+        store_result(small_play(), slug="race")
+        remove_leftovers()
+        assert len(list(recordings.iterdir())) == 2
+
+    def test_a_cut_off_list_names_only_whole_lines(self, recordings: Path) -> None:
+        lock = self.killed(recordings, "race", "race.1.mcap")
+        (recordings / "race.10.mcap").write_bytes(b"x")
+        lock.write_text("race.1.mcap\nrace.10.mc")
+        remove_leftovers()
+        assert [p.name for p in recordings.iterdir()] == ["race.10.mcap"]
+
+    def test_who_still_writes_is_left_alone(self, recordings: Path) -> None:
+        with SessionLock("race") as lock:
+            (recordings / "race.1.mcap").write_bytes(b"x")
+            lock.will_leave("race.1.mcap")
+            remove_leftovers()
+            assert (recordings / "race.1.mcap").exists()
+        assert list(recordings.iterdir()) == []
+
+    def test_any_store_removes_them(self, recordings: Path) -> None:
+        self.killed(recordings, "race", "race.1.mcap")
+        session = store_result(small_play(), slug="play")
+        assert [p.name for p in recordings.iterdir()] == [session.recording]
+
+    def test_a_database_that_is_away_keeps_the_list(
+        self, recordings: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def away(**_: object) -> None:
+            raise DatabaseError("server closed the connection")
+
+        lock = SessionLock("race")
+        lock.__enter__()
+        (recordings / "race.1.mcap").write_bytes(b"x")
+        lock.will_leave("race.1.mcap")
+        with monkeypatch.context() as context:
+            context.setattr(Session.objects, "filter", away)
+            with pytest.raises(DatabaseError):
+                lock.__exit__(None, None, None)
+        assert (recordings / "race.1.mcap").exists()
+        remove_leftovers()
+        assert list(recordings.iterdir()) == []
 
 
 @pytest.mark.django_db(transaction=True)

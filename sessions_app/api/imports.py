@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from ninja import Router, Status
 
-from ..jobs import enqueue, launch
+from ..jobs import enqueue
 from ..models import ImportJob, Session
 from ..sources import ImporterMissing, Source, UnknownSource, find_source, require_importer
 from .errors import ApiError, ErrorOut
@@ -51,16 +51,11 @@ async def import_session(
         await require_access(request, session.access, slug)
         return Status(200, _answer(session, None))
     require_staff(visitor, request, WHAT)
-    job, is_new = await sync_to_async(_enqueue)(slug, wanted)
-    if is_new:
-        try:
-            await sync_to_async(launch)(job)
-        except OSError as error:
-            raise ApiError(503, f"No process could be started for the import: {error}.") from error
+    job = await sync_to_async(_enqueue)(slug, wanted)
     return Status(202, _answer(job.session, job.pk))
 
 
-def _enqueue(slug: str, wanted: NamedImport | FastF1Import) -> tuple[ImportJob, bool]:
+def _enqueue(slug: str, wanted: NamedImport | FastF1Import) -> ImportJob:
     """Raises: ApiError 422, 501."""
     about: dict[str, Any]
     try:
@@ -90,7 +85,8 @@ def _enqueue(slug: str, wanted: NamedImport | FastF1Import) -> tuple[ImportJob, 
         raise ApiError(501, f"{error}.", code="importer_missing") from error
     if not slug:
         raise ApiError(422, "This source's name makes no slug: give one as 'slug'.")
-    return enqueue(slug, access=wanted.access, **about)
+    job, _ = enqueue(slug, access=wanted.access, **about)
+    return job
 
 
 def _answer(session: Session, job_id: int | None) -> ImportOut:
@@ -111,7 +107,7 @@ def mount(router: Router) -> None:
         response={
             200: ImportOut,
             202: ImportOut,
-            **dict.fromkeys((400, 401, 403, 422, 501, 503), ErrorOut),
+            **dict.fromkeys((400, 401, 403, 422, 501), ErrorOut),
         },
         operation_id="import_session",
         summary="Import a session",

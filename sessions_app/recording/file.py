@@ -17,6 +17,7 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -108,15 +109,22 @@ class RecordingWriter:
         self._writer = Writer(
             self._stream, chunk_size=0, compression=CompressionType.NONE, enable_crcs=True
         )
+        try:
+            self._write_head(metadata)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def _write_head(self, metadata: Mapping[str, Any] | None) -> None:
         self._writer.start(profile=PROFILE, library="replayproject")
-        schema_json = json.dumps(schema.as_dict(), sort_keys=True)
+        schema_json = json.dumps(self.schema.as_dict(), sort_keys=True)
         self._hash.update(schema_json.encode())
         self._writer.add_metadata(
             RECORDING_METADATA,
             _sealed(
                 {
                     "schema": schema_json,
-                    "start_ns": str(start_ns),
+                    "start_ns": str(self._start_ns),
                     "metadata": json.dumps(dict(metadata or {}), sort_keys=True),
                 }
             ),
@@ -174,7 +182,9 @@ class RecordingWriter:
 
     def abandon(self) -> None:
         """Remove what was written. Safe to call twice."""
-        self._stream.close()
+        # Closing writes what is buffered, which a full disk refuses once more.
+        with suppress(OSError):
+            self._stream.close()
         self.partial_path.unlink(missing_ok=True)
 
 

@@ -15,7 +15,13 @@ from django.db import connection, connections
 from replayproject.backing import BackingError, choose_backing
 from replayproject.first_run import prepare
 from replayproject.private_files import tighten
-from replayproject.supervisor import Supervisor, WorkerFailed, private_server_kind, worker_kind
+from replayproject.supervisor import (
+    Supervisor,
+    WorkerFailed,
+    companion_kind,
+    private_server_kind,
+    worker_kind,
+)
 from streaming.server.listening import listen
 
 
@@ -34,9 +40,21 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, help="default: PORT or 8000; 0 for any free one")
         parser.add_argument("--workers", type=int, help="default: WORKERS or 1")
         parser.add_argument("--demo", action="store_true", help="make the demo race if missing")
+        parser.add_argument(
+            "--no-imports",
+            action="store_true",
+            help="leave imports to an import_worker that something else starts",
+        )
 
     def handle(
-        self, *, host: str, port: int | None, workers: int | None, demo: bool, **options: Any
+        self,
+        *,
+        host: str,
+        port: int | None,
+        workers: int | None,
+        demo: bool,
+        no_imports: bool,
+        **options: Any,
     ) -> None:
         port = _from_environment("PORT", "8000") if port is None else port
         workers = _from_environment("WORKERS", "1") if workers is None else workers
@@ -49,12 +67,12 @@ class Command(BaseCommand):
         with listener:
             address = f"http://{'[' + host + ']' if ':' in host else host}:{_port(listener)}"
             try:
-                self._serve(listener, address, workers, demo)
+                self._serve(listener, address, workers, demo, not no_imports)
             except (BackingError, WorkerFailed) as error:
                 raise CommandError(str(error)) from error
         self._say("stopped")
 
-    def _serve(self, listener: Any, address: str, workers: int, demo: bool) -> None:
+    def _serve(self, listener: Any, address: str, workers: int, demo: bool, imports: bool) -> None:
         with choose_backing() as backing:
             if not backing.url and workers > 1:
                 raise CommandError(
@@ -80,6 +98,9 @@ class Command(BaseCommand):
             ]
             if backing.server is not None:
                 kinds.append(private_server_kind(backing.server))
+            if imports:
+                command = [sys.executable, sys.argv[0], "import_worker"]
+                kinds.append(companion_kind("import_worker", command, environ))
             Supervisor(
                 kinds,
                 on_ready=lambda: self._say(

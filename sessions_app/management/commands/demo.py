@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ...demo import DEFAULT_MINUTES, DEFAULT_SEED, simulate
+from ...locks import SessionBusy
 from ...models import Session
 from ...storing import SlugTaken, store_result
 
@@ -44,7 +45,7 @@ class Command(BaseCommand):
         try:
             result = simulate(options["minutes"], options["seed"])
             session = store_result(result, slug=slug, replace=options["replace"])
-        except (ValueError, SlugTaken) as error:
+        except (ValueError, SlugTaken, SessionBusy, OSError) as error:
             raise CommandError(str(error)) from error
         if options["verbosity"]:
             self.stdout.write(

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
@@ -16,10 +17,10 @@ from rich.progress import Progress as Bar
 from sessions_app.importers.bounds import bounded_memory
 from sessions_app.importers.options import ImportOptions
 from sessions_app.importers.result import ImportSourceError
-from sessions_app.importers.text import cleaned
+from sessions_app.locks import SessionBusy, SessionLock
 from sessions_app.models import Session
 from sessions_app.recording import RecordingError
-from sessions_app.storing import SlugTaken, store_result
+from sessions_app.storing import SlugTaken, one_line, store_result
 
 try:
     from sessions_app.importers.registry import IMPORTERS, run_importer
@@ -67,6 +68,22 @@ class Command(BaseCommand):
                 raise CommandError(f"--{name} {options[name]:g}: expected 0 or more seconds")
         if options["rate"] is not None and not 0 < options["rate"] <= 1000:
             raise CommandError(f"--rate {options['rate']:g}: expected more than 0, at most 1000")
+        try:
+            # Taken before reading, so that nobody waits for an import that another one replaces.
+            with bounded_memory(settings.IMPORT_MEMORY_BYTES), SessionLock(slug) as lock:
+                session = self._import(slug, options, lock)
+        except ValidationError as error:
+            raise CommandError(f"--slug {slug}: {' '.join(error.messages)}") from error
+        except (
+            ImportSourceError, SlugTaken, SessionBusy, RecordingError, OSError, OperationalError,
+        ) as error:  # fmt: skip
+            raise CommandError(one_line(error)) from error
+        self.stdout.write(
+            f"{session.slug}: {session.title}, {session.frame_count} frames at "
+            f"{session.frame_rate:g} Hz, version {session.version}"
+        )
+
+    def _import(self, slug: str, options: dict[str, Any], lock: SessionLock) -> Session:
         there = Session.objects.filter(slug=slug).first()
         if there is not None and there.state == Session.State.FAILED:
             # Nothing of a failed import is worth keeping.
@@ -75,19 +92,6 @@ class Command(BaseCommand):
             raise CommandError(
                 f"session {slug!r} is there already: choose another --slug, or --replace it"
             )
-        try:
-            with bounded_memory(settings.IMPORT_MEMORY_BYTES):
-                session = self._import(slug, options)
-        except ValidationError as error:
-            raise CommandError(f"--slug {slug}: {' '.join(error.messages)}") from error
-        except (ImportSourceError, SlugTaken, RecordingError, OSError) as error:
-            raise CommandError(cleaned(str(error))) from error
-        self.stdout.write(
-            f"{session.slug}: {session.title}, {session.frame_count} frames at "
-            f"{session.frame_rate:g} Hz, version {session.version}"
-        )
-
-    def _import(self, slug: str, options: dict[str, Any]) -> Session:
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
         console = Console(stderr=True)
         with Bar(*columns, TimeElapsedColumn(), console=console) as bar:
@@ -118,4 +122,5 @@ class Command(BaseCommand):
                 replace=options["replace"],
                 access=options["access"],
                 progress=lambda fraction, message: show(1 - _READING, _READING, fraction, message),
+                lock=lock,
             )
