@@ -73,6 +73,7 @@ FRAME_STORE_BYTES = _number("FRAME_STORE_MB", 256, 1, 1_000_000) * 1_000_000
 MAX_CONNECTIONS = _number("MAX_CONNECTIONS", 20_000, 1, 1_000_000)
 MAX_CONNECTIONS_PER_ADDRESS = _number("MAX_CONNECTIONS_PER_ADDRESS", 20_000, 1, 1_000_000)
 MESSAGES_PER_SECOND = _number("MESSAGES_PER_SECOND", 200, 1, 1_000_000)
+MAX_BODY_BYTES = _number("MAX_BODY_MB", 1, 1, 1_000_000) * 1_000_000
 ACK_TIMEOUT = _number("ACK_TIMEOUT", 60, 1, 3600)
 # Off where no other worker would ever read what this one makes: `manage.py serve` knows.
 FRAME_STORE_SHARED = _flag("FRAME_STORE_SHARED", True)

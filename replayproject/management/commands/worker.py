@@ -7,10 +7,12 @@ import os
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from replayproject.asgi import application
 from streaming.server.daphne import run_server
+from streaming.server.limits import Limits
 
 
 class Command(BaseCommand):
@@ -29,5 +31,14 @@ class Command(BaseCommand):
             os.write(ready, b"1")
             os.close(ready)
 
-        run_server(application, socket_fd=socket, on_listening=listening, drain=worker.drain)
+        run_server(
+            application,
+            socket_fd=socket,
+            on_listening=listening,
+            drain=worker.drain,
+            limits=Limits(
+                body_bytes=settings.MAX_BODY_BYTES,
+                messages_per_second=settings.MESSAGES_PER_SECOND,
+            ),
+        )
         asyncio.get_event_loop().run_until_complete(worker.close())
