@@ -13,6 +13,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from .logs import logging_settings
+from .proxies import parse_networks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -56,6 +57,11 @@ RECORDINGS_DIR = DATA_DIR / "recordings"
 SECRET_KEY = _secret_key(DATA_DIR / "secret_key")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# Whose word is taken for a client's address and for https (X-Forwarded-For, X-Forwarded-Proto).
+try:
+    TRUSTED_PROXIES = parse_networks(env.list("TRUSTED_PROXIES", default=[]))
+except ValueError as error:
+    raise ImproperlyConfigured(f"TRUSTED_PROXIES={env.str('TRUSTED_PROXIES')}: {error}") from error
 
 # Where things run. `manage.py serve` sets REDIS_URL for its workers when it starts a server itself.
 REDIS_URL = env.str("REDIS_URL", default="")
@@ -99,6 +105,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "django_permissions_policy.PermissionsPolicyMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "sessions_app.api.middleware.api_middleware",
     "csp.middleware.CSPMiddleware",
@@ -191,7 +198,26 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
+# The page needs the screen and, for its links, the clipboard; nothing else of the machine.
+PERMISSIONS_POLICY: dict[str, list[str]] = {
+    "fullscreen": ["self"],
+    "clipboard-write": ["self"],
+    "accelerometer": [],
+    "camera": [],
+    "display-capture": [],
+    "geolocation": [],
+    "gyroscope": [],
+    "magnetometer": [],
+    "microphone": [],
+    "midi": [],
+    "payment": [],
+    "usb": [],
+}
 SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_SSL_REDIRECT = _flag("SECURE_SSL_REDIRECT", False)
+# Whoever asks for these is on our side of the proxy.
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]
+SECURE_HSTS_SECONDS = _number("SECURE_HSTS_SECONDS", 0, 0, 100_000_000)
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _flag("SECURE_COOKIES", False)
 

@@ -38,6 +38,7 @@ def test_defaults_load(tmp_path: Path) -> None:
         ("FRAME_STORE_MB", "much", "expected a whole number 1 to"),
         ("MAX_CONNECTIONS", "-5", "expected a whole number 1 to"),
         ("REDIS_URL", "localhost:6379", "expected redis://"),
+        ("TRUSTED_PROXIES", "10.0.0.0/33", "expected addresses or networks"),
         ("LOG_LEVEL", "LOUD", "expected DEBUG, INFO"),
     ],
 )

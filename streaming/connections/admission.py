@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
-
-from django.conf import settings
-from django.http.request import validate_host
 
 from sessions_app.access import Decision, decide
 
 from ..playback.protocol import CloseCode
 from ..store.catalogue import Catalogue, SessionInfo
 from .open_connections import Closable, OpenConnections
+from .origins import blocked_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +77,8 @@ class Admission:
         ):
             raise Refused(CloseCode.TOO_MANY, problem, 5.0)
         connections.add(connection)
-        if not origin_allowed(scope):
-            raise Refused(CloseCode.FORBIDDEN, "this page's origin may not connect")
+        if problem := blocked_by(scope):
+            raise Refused(CloseCode.FORBIDDEN, problem)
         info = await self._catalogue.find(slug)
         if info is None:
             raise Refused(CloseCode.NO_SUCH_SESSION, f"no session {slug!r}")
@@ -96,26 +93,3 @@ class Admission:
         if decision is Decision.FORBIDDEN:
             raise Refused(CloseCode.FORBIDDEN, "this session is for staff")
         return info
-
-
-def origin_allowed(scope: Mapping[str, Any]) -> bool:
-    """Whether a page of that origin may connect: our own host, ALLOWED_HOSTS, or a trusted origin.
-
-    A browser sends the user's cookies for any page; no Origin means no browser, hence no one else's
-    cookies: allowed.
-    """
-    headers = dict(scope.get("headers") or ())
-    origin = headers.get(b"origin", b"").decode("latin-1")
-    if not origin:
-        return True
-    if origin in settings.CSRF_TRUSTED_ORIGINS:
-        return True
-    try:
-        parts = urlsplit(origin)
-        host = parts.hostname or ""
-    except ValueError:
-        return False
-    if parts.netloc and parts.netloc.lower() == headers.get(b"host", b"").decode("latin-1").lower():
-        return True
-    bracketed = f"[{host}]" if ":" in host else host
-    return bool(host) and validate_host(bracketed, settings.ALLOWED_HOSTS)
