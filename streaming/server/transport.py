@@ -325,7 +325,7 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
         self._early = None
         # Kept by autobahn for its own tests: 2 kB a connection.
         self.http_request_data = self.http_response_data = None
-        self.http_headers = self.http_headers_cnt = None
+        self.http_headers = None
 
     def check_timeouts(self) -> None:
         # A ping would only queue behind what the client does not take.
