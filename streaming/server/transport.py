@@ -223,6 +223,8 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
             and not self.inside_message
         ):
             data = self._take_simple_frames(data)
+        if not data:
+            return
         if self.state == self.STATE_CLOSING:
             self._bytes_after_close += len(data)
             if self._bytes_after_close > CLOSING_BYTES:
@@ -232,9 +234,8 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
             self._early += data
             self.set_reading(False)
             return
-        if data:
-            # Past the adapter's own dataReceived, which formats a log line for every call.
-            WebSocketServerProtocol._dataReceived(self, data)
+        # Past the adapter's own dataReceived, which formats a log line for every call.
+        WebSocketServerProtocol._dataReceived(self, data)
 
     def onConnect(self, request: Any) -> Any:  # noqa: N802  autobahn's name
         self._early = b""
