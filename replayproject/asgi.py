@@ -16,12 +16,17 @@ django_application = get_asgi_application()
 from streaming.routing import websocket_urlpatterns  # noqa: E402
 from streaming.worker import WithWorker, Worker  # noqa: E402
 
+from .proxies import TrustedProxies  # noqa: E402
+
 application = WithWorker(
-    ProtocolTypeRouter(
-        {
-            "http": django_application,
-            "websocket": SessionMiddlewareStack(URLRouter(websocket_urlpatterns)),
-        }
+    TrustedProxies(
+        ProtocolTypeRouter(
+            {
+                "http": django_application,
+                "websocket": SessionMiddlewareStack(URLRouter(websocket_urlpatterns)),
+            }
+        ),
+        settings.TRUSTED_PROXIES,
     ),
     Worker.from_settings(settings),
 )

@@ -23,6 +23,7 @@ from streaming.server.file_limit import connections_within, raise_file_limit
 
 from .logs import logging_settings
 from .private_files import private_file, private_folder
+from .proxies import parse_networks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -96,6 +97,11 @@ private_folder(DATA_DIR)
 SECRET_KEY = _secret_key(DATA_DIR / "secret_key")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# Whose word is taken for a client's address and for https (X-Forwarded-For, X-Forwarded-Proto).
+try:
+    TRUSTED_PROXIES = parse_networks(env.list("TRUSTED_PROXIES", default=[]))
+except ValueError as error:
+    raise ImproperlyConfigured(f"TRUSTED_PROXIES={env.str('TRUSTED_PROXIES')}: {error}") from error
 
 # Where things run. `manage.py serve` sets REDIS_URL for its workers when it starts a server itself.
 REDIS_URL = env.str("REDIS_URL", default="")
@@ -125,6 +131,7 @@ MAX_CONNECTIONS_WANTED = _number("MAX_CONNECTIONS", 20_000, 1, 1_000_000)
 MAX_CONNECTIONS = connections_within(FILE_LIMIT, MAX_CONNECTIONS_WANTED)
 MAX_CONNECTIONS_PER_ADDRESS = _number("MAX_CONNECTIONS_PER_ADDRESS", 20_000, 1, 1_000_000)
 MESSAGES_PER_SECOND = _number("MESSAGES_PER_SECOND", 200, 1, 1_000_000)
+MAX_BODY_BYTES = _number("MAX_BODY_MB", 1, 1, 1_000_000) * 1_000_000
 ACK_TIMEOUT = _number("ACK_TIMEOUT", 60, 1, 3600)
 # Off where no other worker would ever read what this one makes: `manage.py serve` knows.
 FRAME_STORE_SHARED = _flag("FRAME_STORE_SHARED", True)
@@ -152,6 +159,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "django_permissions_policy.PermissionsPolicyMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "replayproject.database_away.DatabaseAwayMiddleware",
     "sessions_app.api.middleware.api_middleware",
@@ -260,7 +268,26 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
+# The page needs the screen and, for its links, the clipboard; nothing else of the machine.
+PERMISSIONS_POLICY: dict[str, list[str]] = {
+    "fullscreen": ["self"],
+    "clipboard-write": ["self"],
+    "accelerometer": [],
+    "camera": [],
+    "display-capture": [],
+    "geolocation": [],
+    "gyroscope": [],
+    "magnetometer": [],
+    "microphone": [],
+    "midi": [],
+    "payment": [],
+    "usb": [],
+}
 SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_SSL_REDIRECT = _flag("SECURE_SSL_REDIRECT", False)
+# Whoever asks for these is on our side of the proxy.
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]
+SECURE_HSTS_SECONDS = _number("SECURE_HSTS_SECONDS", 0, 0, 100_000_000)
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _flag("SECURE_COOKIES", False)
 

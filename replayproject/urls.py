@@ -7,8 +7,11 @@ from streaming.views.metrics import metrics
 
 from .api import api
 from .health import livez, readyz
+from .login_limit import limit_logins
 
 urlpatterns = [
+    # Before the admin's own, which it is.
+    path("admin/login/", limit_logins(admin.site.login)),
     path("admin/", admin.site.urls),
     path("api/", api.urls),
     path("livez", livez, name="livez"),

@@ -45,8 +45,21 @@ viewers = SubprotocolRouter(
     unknown=RefusedConsumer.as_asgi(),
 )
 
+
+async def no_such_path(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Refuse the handshake with 404, or with 403 on servers that can say no more than that."""
+    await receive()
+    if "websocket.http.response" in (scope.get("extensions") or {}):
+        await send({"type": "websocket.http.response.start", "status": 404, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b"no such path\n"})
+    else:
+        await send({"type": "websocket.close"})
+
+
 websocket_urlpatterns: list[URLPattern] = [
     # Channels' URLRouter calls the ASGI application that stands where Django expects a view.
     re_path(r"^ws/sessions/(?P<slug>[^/]+)/?$", viewers),  # type: ignore[arg-type]
     re_path(r"^ws/replay/(?P<slug>[^/]+)/?$", viewers),  # type: ignore[arg-type]
+    # Else the router raises, and the server answers 500 with a traceback in the log.
+    re_path(r"", no_such_path),  # type: ignore[arg-type]
 ]

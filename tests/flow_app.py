@@ -1,7 +1,11 @@
 """A small ASGI application for tests of the servers: `python -m tests.flow_app daphne|uvicorn`.
 
 It prints `listening PORT`. Paths: /echo · /flood sends 2 kB messages without end · /deaf accepts
-and does not receive until /listen is asked for · /return and /raise end at the first message.
+and does not receive until /listen is asked for · /later is /echo that accepts only then ·
+/return and /raise end at the first message.
+POST to any path answers with how many bytes of body came; /upload takes 100 MB, streamed, and
+/upload/refused answers 403 without receiving. GET /resources answers with the
+process's resident bytes and its CPU seconds.
 GET /late answers a little after the server has seen its viewers off.
 GET /blocked answers once no flood has made progress for half a second, though the event loop went
 on turning, with what was sent, whether the transport said so, and the process's resident memory.
@@ -14,8 +18,12 @@ import json
 import os
 import socket
 import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from streaming.server.limits import BodyRule, Limits
 
 STALLED_SECONDS = 0.5
 FAIR_TURNS = 100
@@ -37,13 +45,32 @@ class FlowApplication:
         self.progress = self.progress or asyncio.Event()
         self.listen = self.listen or asyncio.Event()
         if scope["type"] == "http":
-            await self.answer(scope["path"], send)
+            if scope["method"] == "POST":
+                await self.take(scope["path"], receive, send)
+            else:
+                await self.answer(scope["path"], send)
         elif scope["type"] == "websocket":
             await receive()
             if transport := scope.get("extensions", {}).get("replay.transport"):
                 transport.set_listener(self.events.append)
+            if scope["path"] == "/later":
+                await self.listen.wait()
             await send({"type": "websocket.accept", "subprotocol": None})
             await getattr(self, scope["path"].strip("/"))(receive, send)
+
+    async def take(self, path: str, receive: Any, send: Any) -> None:
+        taken, more, status = 0, True, 200
+        if path == "/upload/refused":
+            more, status = False, 403
+        while more:
+            part = await receive()
+            taken += len(part.get("body", b""))
+            more = part.get("more_body", False)
+            self.received += 1
+        body = json.dumps(taken).encode()
+        head = {"type": "http.response.start", "status": status}
+        await send({**head, "headers": [(b"content-length", b"%d" % len(body))]})
+        await send({"type": "http.response.body", "body": body})
 
     async def answer(self, path: str, send: Any) -> None:
         body: object = None
@@ -55,6 +82,8 @@ class FlowApplication:
                 "events": self.events,
                 "resident": resident_bytes(),
             }
+        elif path == "/resources":
+            body = {"resident": resident_bytes(), "cpu": time.process_time()}
         elif path == "/listen":
             assert self.listen is not None
             self.listen.set()
@@ -93,6 +122,8 @@ class FlowApplication:
             else:
                 await send({"type": "websocket.send", **content})
 
+    later = echo
+
     async def flood(self, receive: Any, send: Any) -> None:
         reader = asyncio.ensure_future(receive())
         while not reader.done():
@@ -115,6 +146,11 @@ class FlowApplication:
         await receive()
 
 
+def body_rule(_method: str, path: str, _headers: Mapping[bytes, bytes]) -> BodyRule:
+    """A limit for everything, and one path that takes more, streamed."""
+    return BodyRule(100_000_000, streamed=True) if "upload" in path else BodyRule(1_000_000)
+
+
 def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -132,7 +168,8 @@ def main(server: str) -> None:
             print("drained", flush=True)
             application.drained.set()
 
-        run_server(application, on_listening=listening, drain=drain)
+        limits = Limits(body_rule=body_rule)
+        run_server(application, on_listening=listening, drain=drain, limits=limits)
     else:
         import uvicorn
 

@@ -43,7 +43,7 @@ def test_a_table_becomes_a_session(client: Client, table: Path) -> None:
     body = {"source": "plays", "slug": "play"}
     answer = client.post("/api/sessions", body, content_type="application/json", headers=TOKEN)
     assert (answer.status_code, answer.json()["session_id"]) == (202, "play")
-    detail = client.get("/api/sessions/play").json()
+    detail = client.get("/api/sessions/play", headers=TOKEN).json()
     assert detail["job"]["error"] == ""
     assert (detail["state"], detail["job"]["state"]) == ("ready", "done")
     assert [e["code"] for e in detail["entities"]] == ["a", "b"]
@@ -56,7 +56,7 @@ def test_a_bad_table_fails_in_one_line_and_leaves_nothing(
     table.write_text(table.read_text().replace("0.3,b,3,6", "0.3,b,far,6"))
     body = {"source": "plays"}
     client.post("/api/sessions", body, content_type="application/json", headers=TOKEN)
-    detail = client.get("/api/sessions/plays").json()
+    detail = client.get("/api/sessions/plays", headers=TOKEN).json()
     assert (detail["state"], detail["job"]["state"]) == ("failed", "failed")
     assert detail["message"] == FAILED
     for told in ("play.csv", "row 54", "x", "far"):

@@ -43,6 +43,7 @@ def test_defaults_load(tmp_path: Path) -> None:
         ("MAX_CONNECTIONS", "-5", "expected a whole number 1 to"),
         ("REDIS_URL", "localhost:6379", "expected redis://"),
         ("REDIS_NEEDED", "maybe", "expected 1 or 0"),
+        ("TRUSTED_PROXIES", "10.0.0.0/33", "expected addresses or networks"),
         ("LOG_LEVEL", "LOUD", "expected DEBUG, INFO"),
     ],
 )

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from streaming.playback.protocol import CloseCode
 
@@ -45,6 +45,26 @@ async def test_a_token_opens_what_is_for_staff(server: RunningServer) -> None:
         assert (await wire.ask("hello"))["type"] == "welcome"
     async with open_wire(path, additional_headers={"Authorization": "Bearer wrong"}) as wire:
         assert await wire.close_code() == CloseCode.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("path", ["/", "/ws/", "/ws/sessions/", "/ws/sessions/a/b/", "/%C3%A9"])
+async def test_an_unknown_path_is_404_and_no_failure(server: RunningServer, path: str) -> None:
+    lines = len(server.lines)
+    with pytest.raises(InvalidStatus) as refused:
+        async with open_wire(server.websocket(path)):
+            pass
+    assert refused.value.response.status_code == 404
+    assert refused.value.response.body == b"no such path\n"
+    assert server.lines[lines:] == []
+
+
+async def test_a_host_that_is_not_ours_is_refused(server: RunningServer) -> None:
+    """As a page would come whose name was made to point to our address."""
+    evil = f"//evil.example:{server.port}"
+    options = {"host": "127.0.0.1", "port": server.port, "origin": f"http:{evil}"}
+    async with open_wire(f"ws:{evil}{RACE}", **options) as wire:
+        assert "ALLOWED_HOSTS" in (await wire.until_type("bye"))["reason"]
+        assert await wire.close_code() == CloseCode.FORBIDDEN
 
 
 async def test_our_own_page_may_connect(server: RunningServer) -> None:

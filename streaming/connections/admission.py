@@ -6,11 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.db import Error as DatabaseError
-from django.http.request import validate_host
 
 from sessions_app.access import Decision, decide
 from sessions_app.models import Session
@@ -20,6 +17,7 @@ from ..playback.protocol import CloseCode
 from ..store.catalogue import Catalogue, CatalogueUnavailable, SessionInfo
 from .identity import visitor_of
 from .open_connections import Closable, OpenConnections
+from .origins import blocked_by
 
 LOOK_UP_SECONDS = 0.5
 """How long the database may take to say who asks."""
@@ -93,8 +91,8 @@ class Admission:
         ):
             raise Refused(CloseCode.TOO_MANY, problem, 5.0)
         connections.add(connection)
-        if not origin_allowed(scope):
-            raise Refused(CloseCode.FORBIDDEN, "this page's origin may not connect")
+        if problem := blocked_by(scope):
+            raise Refused(CloseCode.FORBIDDEN, problem)
         try:
             info = await self._catalogue.find(slug)
         except CatalogueUnavailable as error:
@@ -121,26 +119,3 @@ class Admission:
                 return ANONYMOUS
             reason = "the database is away: it cannot be told who you are"
             raise Refused(CloseCode.RESTARTING, reason, AWAY_SECONDS) from None
-
-
-def origin_allowed(scope: Mapping[str, Any]) -> bool:
-    """Whether a page of that origin may connect: our own host, ALLOWED_HOSTS, or a trusted origin.
-
-    A browser sends the user's cookies for any page; no Origin means no browser, hence no one else's
-    cookies: allowed.
-    """
-    headers = dict(scope.get("headers") or ())
-    origin = headers.get(b"origin", b"").decode("latin-1")
-    if not origin:
-        return True
-    if origin in settings.CSRF_TRUSTED_ORIGINS:
-        return True
-    try:
-        parts = urlsplit(origin)
-        host = parts.hostname or ""
-    except ValueError:
-        return False
-    if parts.netloc and parts.netloc.lower() == headers.get(b"host", b"").decode("latin-1").lower():
-        return True
-    bracketed = f"[{host}]" if ":" in host else host
-    return bool(host) and validate_host(bracketed, settings.ALLOWED_HOSTS)

@@ -31,8 +31,10 @@ from twisted.logger import ILogObserver, globalLogBeginner
 from .file_limit import raise_file_limit
 from .flow import CLOSE_WITHIN, Inbox
 from .gate import Gate
+from .http import ReplayChannel, ReplayRequest
+from .limits import HANDSHAKE_SECONDS, Limits
 from .listening import listen
-from .transport import ReplayRequest, ReplayWebSocket
+from .transport import ReplayWebSocket
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +72,9 @@ LOOK_SECONDS = 0.01
 class ReplayServer(Server):  # type: ignore[misc]  # Daphne has no types
     """Daphne's server with our connections, told of every end instead of looking for ends."""
 
-    def __init__(self, application: Application, listener: socket.socket, **options: Any) -> None:
+    def __init__(
+        self, application: Application, listener: socket.socket, limits: Limits, **options: Any
+    ) -> None:
         super().__init__(
             application,
             endpoints=["adopted"],
@@ -78,20 +82,23 @@ class ReplayServer(Server):  # type: ignore[misc]  # Daphne has no types
             ping_interval=PING_SECONDS,
             ping_timeout=PONG_SECONDS,
             websocket_timeout=-1,
+            websocket_handshake_timeout=HANDSHAKE_SECONDS,
             websocket_max_message_size=MAX_MESSAGE_BYTES,
             websocket_max_frame_size=MAX_MESSAGE_BYTES,
             server_name="",
             **options,
         )
         self._listener = listener
+        self._limits = limits
         self._port: Any = None
         self.connections: dict[Any, dict[str, Any]] = {}
         self._not_asked: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
 
-    def start(self) -> None:
-        """Build the factories and accept connections."""
-        self.http_factory = HTTPFactory(self)
-        build = self.http_factory.buildProtocol
+    def make_http_factory(self, clock: Any) -> HTTPFactory:
+        """What makes a protocol of every connection. clock: for its deadlines (a reactor)."""
+        factory = HTTPFactory(self)
+        factory.reactor = clock
+        build = factory.buildProtocol
 
         def build_with_our_request(address: Any) -> Any:
             protocol = build(address)
@@ -104,10 +111,18 @@ class ReplayServer(Server):  # type: ignore[misc]  # Daphne has no types
             protocol.requestFactory = asked
             return protocol
 
-        self.http_factory.buildProtocol = build_with_our_request
-        self.ws_factory = WebSocketFactory(self, server=self.server_name)
-        self.ws_factory.protocol = ReplayWebSocket
-        self.ws_factory.setProtocolOptions(
+        factory.buildProtocol = build_with_our_request
+        factory.protocol = ReplayChannel
+        factory.limits = self._limits
+        factory.timeOut = HANDSHAKE_SECONDS
+        return factory
+
+    def make_ws_factory(self) -> WebSocketFactory:
+        """What makes a protocol of every connection that was upgraded to a WebSocket."""
+        factory = WebSocketFactory(self, server=self.server_name)
+        factory.protocol = ReplayWebSocket
+        factory.limits = self._limits
+        factory.setProtocolOptions(
             autoPingTimeout=self.ping_timeout,
             allowNullOrigin=True,
             openHandshakeTimeout=self.websocket_handshake_timeout,
@@ -121,6 +136,12 @@ class ReplayServer(Server):  # type: ignore[misc]  # Daphne has no types
             # Segments are deflated already; doing it again costs CPU and saves nothing.
             perMessageCompressionAccept=lambda _offers: None,
         )
+        return factory
+
+    def start(self) -> None:
+        """Build the factories and accept connections."""
+        self.http_factory = self.make_http_factory(reactor)
+        self.ws_factory = self.make_ws_factory()
         reactor.callLater(SWEEP_SECONDS, self.timeout_checker)
         reactor.addSystemEventTrigger("before", "shutdown", self.kill_all_applications)
         # Twisted works on a duplicate: closing that leaves the workers that share the socket alone.
@@ -164,9 +185,12 @@ class ReplayServer(Server):  # type: ignore[misc]  # Daphne has no types
         inbox: Any
         if scope["type"] == "websocket":
             inbox = Inbox(protocol.set_reading)
-            scope["extensions"] = {"replay.transport": protocol.outbound}
+            scope["extensions"] = {
+                "replay.transport": protocol.outbound,
+                "websocket.http.response": {},
+            }
         else:
-            inbox = asyncio.Queue()
+            inbox = protocol.body or asyncio.Queue()
         task = loop.create_task(
             self.application(scope=scope, receive=inbox.get, send=protocol.asgi_send)
         )
@@ -263,12 +287,14 @@ def run_server(
     socket_fd: int | None = None,
     on_listening: Callable[[int], None] | None = None,
     drain: Callable[[], Awaitable[None]] | None = None,
+    limits: Limits | None = None,
 ) -> None:
     """Serve `application` (ASGI) until SIGTERM or SIGINT. Blocks; main thread only; once.
 
     host, port: where to listen, port 0 for any free one; socket_fd: a listening socket that was
     inherited, instead (workers share it). on_listening: called once with the bound port.
     drain: awaited after the socket stopped accepting and before what is left is cancelled.
+    limits: what one client may cost.
     Raises: OSError if the address cannot be bound.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -278,7 +304,7 @@ def run_server(
     globalLogBeginner.beginLoggingTo(
         [cast(ILogObserver, _ignore_event)], redirectStandardIO=False, discardBuffer=True
     )
-    server = ReplayServer(application, listener)
+    server = ReplayServer(application, listener, limits or Limits())
     ending: list[asyncio.Task[None]] = []
 
     def end() -> None:

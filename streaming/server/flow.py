@@ -6,8 +6,11 @@ They know no server; `transport.py` puts them between Daphne's protocols and the
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
+
+from .limits import STREAM_BYTES
 
 PAUSE_BYTES = 16 * 1024
 """Bytes that may wait in this process before `send` waits too: eight seconds of a race."""
@@ -59,6 +62,42 @@ class Inbox:
         message = self._messages.pop(0)
         if self._closed_reading and len(self._messages) <= INBOX_RESUME:
             self._closed_reading = False
+            self._set_reading(True)
+        return message
+
+
+class BodyInbox:
+    """A request's body on its way to the application: bounded by not reading the socket.
+
+    before_first: called when the application asks for the body for the first time.
+    """
+
+    def __init__(self, set_reading: Callable[[bool], None]) -> None:
+        self._messages: deque[dict[str, Any]] = deque()
+        self._bytes = 0
+        self._arrived = asyncio.Event()
+        self._set_reading = set_reading
+        self.before_first: Callable[[], None] | None = None
+
+    def put_nowait(self, message: dict[str, Any]) -> None:
+        self._messages.append(message)
+        self._bytes += len(message.get("body", b""))
+        if self._bytes >= STREAM_BYTES:
+            self._set_reading(False)
+        self._arrived.set()
+
+    async def get(self) -> dict[str, Any]:
+        """The next part, awaited if there is none: ASGI's `receive`."""
+        if self.before_first is not None:
+            before_first, self.before_first = self.before_first, None
+            before_first()
+        while not self._messages:
+            self._arrived.clear()
+            await self._arrived.wait()
+        message = self._messages.popleft()
+        full = self._bytes >= STREAM_BYTES
+        self._bytes -= len(message.get("body", b""))
+        if full and self._bytes < STREAM_BYTES:
             self._set_reading(True)
         return message
 

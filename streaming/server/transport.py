@@ -11,22 +11,29 @@ Twisted, whose pull-producer interface then says when all of it is gone.
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import struct
 import time
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.websocket import protocol as autobahn_protocol
-from daphne.http_protocol import WebRequest
 from daphne.ws_protocol import WebSocketProtocol
-from twisted.internet.interfaces import IPullProducer, IPushProducer
+from twisted.internet.interfaces import IPullProducer
 from twisted.internet.tcp import Connection
 from zope.interface import implementer
 
+from ..playback.protocol import CloseCode
 from .flow import Outbound
+from .limits import (
+    CLOSING_BYTES,
+    CLOSING_FRAMES,
+    CONTROL_FRAMES_PER_SECOND,
+    MAX_FRAGMENTS,
+    TokenBucket,
+)
 
 KERNEL_SEND_BUFFER = 64 * 1024
 KERNEL_UNSENT_LIMIT = 16 * 1024
@@ -36,6 +43,7 @@ and the part that has not been sent yet. Without these it hides minutes of old f
 _TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 
 _TEXT, _BINARY = 1, 2
+_CLOSE = 8
 _FINAL = 0x80
 _MASKED = 0x80
 _LENGTH_16, _LENGTH_64 = 126, 127
@@ -67,13 +75,24 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
     """Daphne's WebSocket with flow control, and without autobahn's detours where all is simple.
 
     Simple means: whole, unfragmented, uncompressed messages, which is every message of this
-    product. Everything else (handshake, control frames, fragments, errors) stays autobahn's.
+    product. Everything else (handshake, control frames, fragments, errors) stays autobahn's, whose
+    parser takes several times as long for a frame. So what only it sees is counted here, where the
+    application does not: control frames, fragments, and frames after a close frame.
     """
 
     outbound: Outbound
     _socket: socket.socket | None = None
     _drained = False
     _registering = False
+    _control: TokenBucket | None = None
+    _fragments: TokenBucket | None = None
+    _fragments_of_message = 0
+    _frames_after_close = _bytes_after_close = 0
+    _deaf = False
+    """Nothing is read any more: the connection is closing, and its client does not stop."""
+    _early: bytes | None = None
+    """What came while the application had not answered the handshake; None before and after."""
+    _denial: dict[str, Any] | None = None
 
     def connectionMade(self) -> None:  # noqa: N802  Twisted's name
         self.outbound = Outbound(self._write_binary)
@@ -157,10 +176,27 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
         )
 
     def handle_reply(self, message: dict[str, Any]) -> None:
-        if message["type"] == "websocket.close" and self.state == self.STATE_OPEN:
+        kind = message["type"]
+        if kind == "websocket.close" and self.state == self.STATE_OPEN:
             self.serverClose(message.get("code"), message.get("reason"))
+        elif kind == "websocket.http.response.start":
+            self._denial = {**message, "body": b""}
+        elif kind == "websocket.http.response.body" and self._denial is not None:
+            self._denial["body"] += message.get("body", b"")
+            if not message.get("more_body"):
+                self._deny(**self._denial)
         else:
             super().handle_reply(message)
+
+    def _deny(self, status: int, body: bytes, **start: Any) -> None:
+        """Answer the opening handshake as HTTP (ASGI's extension `websocket.http.response`)."""
+        head = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
+        head += [b"%b: %b" % header for header in start.get("headers", ())]
+        head += [b"content-length: %d" % len(body), b"connection: close"]
+        self.sendData(b"\r\n".join([*head, b"", body]))
+        self.wasNotCleanReason = "the application refused the handshake"
+        self.dropConnection(abort=False)
+        self.server.protocol_disconnected(self)
 
     def _closeConnection(self, abort: bool = False) -> None:  # noqa: N802  autobahn's name
         self.outbound.close()
@@ -173,7 +209,7 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
 
     def set_reading(self, reading: bool) -> None:
         """Read the socket, or leave what comes to the kernel and so to the sender."""
-        if self.transport is not None and self.transport.connected:
+        if self.transport is not None and self.transport.connected and not self._deaf:
             if reading:
                 self.transport.resumeProducing()
             else:
@@ -187,9 +223,62 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
             and not self.inside_message
         ):
             data = self._take_simple_frames(data)
-        if data:
-            # Past the adapter's own dataReceived, which formats a log line for every call.
-            WebSocketServerProtocol._dataReceived(self, data)
+        if not data:
+            return
+        if self.state == self.STATE_CLOSING:
+            self._bytes_after_close += len(data)
+            if self._bytes_after_close > CLOSING_BYTES:
+                self._stop_reading()
+        elif self._early is not None:
+            # The handshake is not parsed again with this behind it, and no more is read until then.
+            self._early += data
+            self.set_reading(False)
+            return
+        # Past the adapter's own dataReceived, which formats a log line for every call.
+        WebSocketServerProtocol._dataReceived(self, data)
+
+    def onConnect(self, request: Any) -> Any:  # noqa: N802  autobahn's name
+        self._early = b""
+        return super().onConnect(request)
+
+    def onFrameBegin(self) -> None:  # noqa: N802  autobahn's name
+        """A frame's header has come, of a frame that was not simple."""
+        frame = self.current_frame
+        if self.state != self.STATE_OPEN:
+            self._frames_after_close += 1
+            if self._frames_after_close > CLOSING_FRAMES:
+                self._stop_reading()
+        elif frame.opcode > _CLOSE:
+            self._count_control_frame()
+        elif frame.opcode < _CLOSE and (self.inside_message or not frame.fin):
+            self._count_fragment(first=not self.inside_message)
+        super().onFrameBegin()
+
+    def _count_control_frame(self) -> None:
+        now = time.monotonic()
+        if self._control is None:
+            self._control = TokenBucket(CONTROL_FRAMES_PER_SECOND, now)
+        if not self._control.take(now):
+            reason = f"more than {CONTROL_FRAMES_PER_SECOND} control frames/s"
+            self._fail_connection(CloseCode.TOO_MANY, reason)
+
+    def _count_fragment(self, first: bool) -> None:
+        now = time.monotonic()
+        rate = self.factory.limits.messages_per_second
+        if self._fragments is None:
+            self._fragments = TokenBucket(rate, now)
+        self._fragments_of_message = 1 if first else self._fragments_of_message + 1
+        if self._fragments_of_message > MAX_FRAGMENTS:
+            reason = f"a message in more than {MAX_FRAGMENTS} fragments"
+            self._fail_connection(self.CLOSE_STATUS_CODE_MESSAGE_TOO_BIG, reason)
+        elif not self._fragments.take(now):
+            self._fail_connection(CloseCode.TOO_MANY, f"more than {rate:g} fragments/s")
+
+    def _stop_reading(self) -> None:
+        """The close frame has been sent; what comes now is not its answer."""
+        self.set_reading(False)
+        self._deaf = True
+        self.data = b""
 
     def _take_simple_frames(self, data: bytes) -> bytes:
         """Deliver whole, short, masked text or binary frames; return what is left for autobahn."""
@@ -230,9 +319,14 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
 
     def onOpen(self) -> None:  # noqa: N802  autobahn's name
         super().onOpen()
+        if self._early:
+            # autobahn takes it from there as soon as this returns.
+            self.data += self._early
+            self.set_reading(True)
+        self._early = None
         # Kept by autobahn for its own tests: 2 kB a connection.
         self.http_request_data = self.http_response_data = None
-        self.http_headers = self.http_headers_cnt = None
+        self.http_headers = None
 
     def check_timeouts(self) -> None:
         # A ping would only queue behind what the client does not take.
@@ -244,58 +338,3 @@ def _bound_kernel_buffers(handle: socket.socket) -> None:
     handle.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_SEND_BUFFER)
     if handle.family in (socket.AF_INET, socket.AF_INET6):
         handle.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, KERNEL_UNSENT_LIMIT)
-
-
-@implementer(IPushProducer)
-class ReplayRequest(WebRequest):  # type: ignore[misc]  # Daphne has no types
-    """Daphne's HTTP request, whose answer waits for the socket too: recordings are large, and an
-    MJPEG stream has no end."""
-
-    _paused = False
-    _producing = False
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._waiters: list[asyncio.Future[None]] = []
-        super().__init__(*args, **kwargs)
-
-    async def asgi_send(self, message: dict[str, Any]) -> None:
-        """ASGI's `send`: waits while the connection is paused."""
-        if message["type"] == "http.response.body":
-            while self._paused and not self._disconnected:
-                waiter = asyncio.get_running_loop().create_future()
-                self._waiters.append(waiter)
-                await waiter
-            if message.get("more_body") and not self._producing and not self.finished:
-                self._producing = True
-                self.registerProducer(self, True)
-        await self.server.handle_reply(self, message)
-
-    def finish(self) -> None:
-        self._stop_producing()
-        super().finish()
-
-    def connectionLost(self, reason: Any) -> None:  # noqa: N802  Twisted's name
-        self._resume()
-        self._producing = False
-        super().connectionLost(reason)
-
-    def _stop_producing(self) -> None:
-        if self._producing:
-            self._producing = False
-            self.unregisterProducer()
-
-    def pauseProducing(self) -> None:  # noqa: N802  Twisted's name
-        self._paused = True
-
-    def resumeProducing(self) -> None:  # noqa: N802  Twisted's name
-        self._resume()
-
-    def stopProducing(self) -> None:  # noqa: N802  Twisted's name
-        self._resume()
-
-    def _resume(self) -> None:
-        self._paused = False
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)

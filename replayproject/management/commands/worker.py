@@ -7,12 +7,14 @@ import os
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import connection
 
 from replayproject.asgi import application
 from replayproject.orphan import end_with_parent
 from streaming.server.daphne import run_server
+from streaming.server.limits import Limits
 
 SQLITE_SECONDS = 2
 """How long a worker waits for SQLite's lock; commands that import wait longer."""
@@ -40,5 +42,14 @@ class Command(BaseCommand):
             os.write(ready, b"1")
             os.close(ready)
 
-        run_server(application, socket_fd=socket, on_listening=listening, drain=worker.drain)
+        run_server(
+            application,
+            socket_fd=socket,
+            on_listening=listening,
+            drain=worker.drain,
+            limits=Limits(
+                body_bytes=settings.MAX_BODY_BYTES,
+                messages_per_second=settings.MESSAGES_PER_SECOND,
+            ),
+        )
         asyncio.get_event_loop().run_until_complete(worker.close())
