@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -64,18 +64,20 @@ class Backing:
             self._folder = None
 
 
-def choose_backing(environ: Mapping[str, str] | None = None) -> Backing:
-    """The server to use, started if it is ours. Raises: BackingError if REDIS_URL is set to a
-    server that does not answer, or a child does not start."""
-    environ = os.environ if environ is None else environ
-    if url := environ.get("REDIS_URL", ""):
+def choose_backing(url: str, search_path: str | None = None) -> Backing:
+    """The server to use, started if it is ours.
+
+    url: the setting REDIS_URL, "" to find a server; search_path: where, default PATH.
+    Raises: BackingError if the server at `url` does not answer, or a child does not start.
+    """
+    if url:
         try:
             with redis.Redis.from_url(url, socket_connect_timeout=5) as client:
                 client.ping()
         except (redis.RedisError, ValueError) as error:
             raise BackingError(f"REDIS_URL={url} does not answer: {error}") from error
         return Backing(url, f"Redis at {url}")
-    binary = find_server(environ.get("PATH", ""))
+    binary = find_server(search_path)
     if binary is None:
         return Backing("", "in-process (no valkey-server or redis-server found): one worker only")
     return start_server(binary)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from typing import Any
 
 import environ
 from csp.constants import NONE, SELF
@@ -20,7 +21,7 @@ env = environ.Env()
 
 def _number(name: str, default: int, least: int, most: int) -> int:
     """An integer from the environment. Raises: ImproperlyConfigured naming the variable."""
-    text = env.str(name, default=str(default))
+    text = env.str(name, default="") or str(default)
     try:
         value = int(text)
     except ValueError:
@@ -38,26 +39,67 @@ def _flag(name: str, default: bool) -> bool:
     return text in {"1", "true", "yes", "on"}
 
 
+def _folders(name: str) -> dict[str, str]:
+    """`name=folder,…` from the environment. Raises: ImproperlyConfigured naming the variable."""
+    folders: dict[str, str] = {}
+    for entry in env.list(name, default=[]):
+        key, equals, folder = entry.partition("=")
+        if not (key and equals and folder):
+            raise ImproperlyConfigured(f"{name}: {entry!r} is not of the form name=folder")
+        folders[key] = folder
+    return folders
+
+
+def _origins(name: str) -> list[str]:
+    """Origins from the environment. Raises: ImproperlyConfigured naming the variable."""
+    origins: list[str] = env.list(name, default=[])
+    for origin in origins:
+        if "://" not in origin:
+            raise ImproperlyConfigured(f"{name}: expected https://host, not {origin!r}")
+    return origins
+
+
+def _database(name: str) -> dict[str, Any]:
+    """A database from the environment. Raises: ImproperlyConfigured naming the variable, but not
+    its value, which holds a password."""
+    url = env.str(name)
+    scheme, separator, _ = url.partition("://")
+    if not separator or scheme not in env.DB_SCHEMES:
+        raise ImproperlyConfigured(f"{name}: expected for example postgres://user:password@host/db")
+    database: dict[str, Any] = env.db(name)
+    return database
+
+
 def _secret_key(path: Path) -> str:
     """SECRET_KEY from the environment, else one generated once and kept beside the data."""
     given: str = env.str("SECRET_KEY", default="")
     if given:
         return given
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(50))
-    return path.read_text()
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(50))
+        return path.read_text()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"REPLAY_DATA_DIR={path.parent}: expected a folder to write to ({error.strerror})"
+        ) from error
 
 
 DEBUG = _flag("DEBUG", False)
-DATA_DIR = Path(env.str("REPLAY_DATA_DIR", default=str(BASE_DIR / "var")))
+# A checkout keeps its data in itself, an installed package where it is started.
+HOME_DIR = BASE_DIR if (BASE_DIR / "manage.py").is_file() else Path.cwd()
+DATA_DIR = Path(env.str("REPLAY_DATA_DIR", default="") or HOME_DIR / "var").absolute()
 RECORDINGS_DIR = DATA_DIR / "recordings"
 SECRET_KEY = _secret_key(DATA_DIR / "secret_key")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+CSRF_TRUSTED_ORIGINS = _origins("CSRF_TRUSTED_ORIGINS")
 
 # Where things run. `manage.py serve` sets REDIS_URL for its workers when it starts a server itself.
+HOST = env.str("HOST", default="") or "127.0.0.1"
+PORT = _number("PORT", 8000, 0, 65_535)
+WORKERS = _number("WORKERS", 1, 1, 1000)
 REDIS_URL = env.str("REDIS_URL", default="")
 if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
     raise ImproperlyConfigured(
@@ -66,7 +108,7 @@ if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
 # Reads need no right where a session is public; writing over REST needs staff or this token.
 API_TOKENS = env.list("API_TOKENS", default=[])
 # Names that POST /api/sessions may import from: name=folder,name=folder
-IMPORT_SOURCES = env.dict("IMPORT_SOURCES", default={})
+IMPORT_SOURCES = _folders("IMPORT_SOURCES")
 
 # Streaming limits, each the same for every worker.
 FRAME_STORE_BYTES = _number("FRAME_STORE_MB", 256, 1, 1_000_000) * 1_000_000
@@ -126,7 +168,7 @@ TEMPLATES = [
 ]
 
 if env.str("DATABASE_URL", default=""):
-    DATABASES = {"default": env.db("DATABASE_URL")}
+    DATABASES = {"default": _database("DATABASE_URL")}
 else:
     DATABASES = {
         "default": {
@@ -174,7 +216,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = HOME_DIR / "staticfiles"
 # Files are served straight from the apps: nothing to collect before a start.
 SERVESTATIC_USE_FINDERS = True
 SERVESTATIC_AUTOREFRESH = DEBUG

@@ -16,13 +16,13 @@ from replayproject.backing import BackingError, choose_backing, find_server, sta
 
 
 def test_a_given_url_is_used(valkey: str) -> None:
-    backing = choose_backing({"REDIS_URL": valkey})
+    backing = choose_backing(valkey)
     assert (backing.url, backing.process) == (valkey, None)
 
 
 def test_a_given_url_that_does_not_answer_stops_the_start() -> None:
     with pytest.raises(BackingError, match="REDIS_URL=unix:///nowhere"):
-        choose_backing({"REDIS_URL": "unix:///nowhere"})
+        choose_backing("unix:///nowhere")
 
 
 def test_a_server_on_the_path_comes_before_the_bundled_one(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_a_server_on_the_path_comes_before_the_bundled_one(tmp_path: Path) -> No
 
 
 def test_a_private_child_answers_and_ends(valkey: str) -> None:
-    with choose_backing({"PATH": ""}) as backing:
+    with choose_backing("", search_path="") as backing:
         assert backing.process is not None
         process = psutil.Process(backing.process.pid)
         with redis.Redis.from_url(backing.url) as client:
