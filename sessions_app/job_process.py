@@ -74,6 +74,8 @@ def start(job_id: int, on_end: Ended, command: Sequence[str] | None = None) -> t
         process = subprocess.Popen(
             command or [sys.executable, "-m", "django", "run_import_job", str(job_id)],
             cwd=settings.BASE_DIR,
+            # The default data folder depends on the working folder of an installed package.
+            env={**os.environ, "REPLAY_DATA_DIR": str(settings.DATA_DIR)},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -53,7 +53,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not IMPORTERS:
-            raise CommandError("pyarrow is missing: pip install -r requirements-import.txt")
+            raise CommandError("pyarrow is missing: pip install pyarrow")
         slug: str = options["slug"]
         for name in ("lead", "tail"):
             if options[name] < 0:
