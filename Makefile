@@ -1,11 +1,11 @@
-# make run · make test · make lint · make bench · make fuzz: nothing else to remember.
+# make run · make test · make lint · make bench · make fuzz · make build: nothing else to remember.
 
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test lint lint-pages bench fuzz clean
+.PHONY: run test lint lint-pages bench fuzz build constraints clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run ## install what running needs, then serve on http://127.0.0.1:8000 (PORT=…)
@@ -38,6 +38,18 @@ bench: $(VENV)/.dev ## measure; results as a table and as JSON (ARGS="codec view
 fuzz: $(VENV)/.dev ## hostile bytes for every parser (ARGS="csv_table --cases 1000000")
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
+build: $(VENV)/.dev ## make the packages in dist/: the source archive, and the wheel from it
+	$(BIN)/python -m build --no-isolation --outdir dist
+	@rm -rf replayproject.egg-info
+
+constraints: $(VENV)/.python ## pin the newest versions that the requirements allow; then run all tests
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/python -m venv "$$folder" && \
+	"$$folder/bin/python" -m pip install --quiet --disable-pip-version-check \
+	  -r requirements-dev.txt 'psycopg[binary]>=3.2' && \
+	"$$folder/bin/python" -m pip freeze --all --exclude pip > "$$folder/frozen" && \
+	{ echo "# What was tested together; made by \`make constraints\`."; LC_ALL=C sort "$$folder/frozen"; } \
+	  > constraints.txt
+
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "replayproject needs Python 3.11 or later: $$($(PYTHON) --version). Try make PYTHON=python3.11"; exit 1; }
@@ -56,4 +68,4 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt requirements-import.txt
 	@touch $@
 
 clean: ## remove the virtual environment and the caches, not the data
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis node_modules
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis node_modules

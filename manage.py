@@ -1,11 +1,7 @@
 #!/usr/bin/env python
 """Django's command line: `manage.py serve`, `import_session`, `demo`, `verify_recording`, …"""
 
-import os
-import sys
-
-from django.core.management import execute_from_command_line
+from replayproject.command_line import main
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "replayproject.settings")
-    execute_from_command_line(sys.argv)
+    main()

@@ -95,7 +95,7 @@ class _Manual(Registry):
 async def _publishing(count: int, seconds: int) -> Iterator[Figure]:
     """One worker with `count` connections publishes to Redis; another process's page reads."""
     found: list[Figure] = []
-    with choose_backing() as backing:
+    with choose_backing("") as backing:
         if not backing.url:
             return iter(found)
         clients = RedisClients(backing.url)

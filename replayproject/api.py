@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.views.decorators.gzip import gzip_page
 from ninja import NinjaAPI
+from ninja.openapi.schema import OpenAPISchema
 
 from sessions_app.api import errors, imports, moments, sessions
 from streaming.api.connections import router as connections
@@ -24,7 +27,29 @@ SECURITY = {
     "login": {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME},
 }
 
-api = NinjaAPI(
+RENAMED_STATUSES = {
+    413: "Content Too Large",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+"""Names of RFC 9110. Python's own names of these statuses changed in 3.13."""
+
+
+class ReplayAPI(NinjaAPI):
+    """The API whose document is the same on every supported version of Python."""
+
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        """As Ninja makes it, with the names of RENAMED_STATUSES."""
+        document = super().get_openapi_schema(**options)
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                for status, response in operation["responses"].items():
+                    if status in RENAMED_STATUSES:
+                        response["description"] = RENAMED_STATUSES[status]
+        return document
+
+
+api = ReplayAPI(
     title="Replay",
     version="1",
     description=DESCRIPTION,

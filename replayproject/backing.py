@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,11 +141,13 @@ class Backing:
             self.server.stop()
 
 
-def choose_backing(environ: Mapping[str, str] | None = None) -> Backing:
-    """The server to use, started if it is ours. Raises: BackingError if REDIS_URL is set to a
-    server that does not answer, or a child does not start."""
-    environ = os.environ if environ is None else environ
-    if url := environ.get("REDIS_URL", ""):
+def choose_backing(url: str, search_path: str | None = None) -> Backing:
+    """The server to use, started if it is ours.
+
+    url: the setting REDIS_URL, "" to find a server; search_path: where, default PATH.
+    Raises: BackingError if the server at `url` does not answer, or a child does not start.
+    """
+    if url:
         try:
             with redis.Redis.from_url(url, socket_connect_timeout=5) as client:
                 client.ping()
@@ -158,7 +160,7 @@ def choose_backing(environ: Mapping[str, str] | None = None) -> Backing:
             raise BackingError(f"REDIS_URL={shown(url)}: not an address of a Redis") from None
         return Backing(url, f"Redis at {shown(url)}")
     try:
-        binary = find_server(environ.get("PATH", ""))
+        binary = find_server(search_path)
     except UnverifiedBinary as error:
         return Backing("", f"in-process, one worker only: {error}")
     if binary is None:

@@ -31,7 +31,7 @@ env = environ.Env()
 
 def _number(name: str, default: int, least: int, most: int) -> int:
     """An integer from the environment. Raises: ImproperlyConfigured naming the variable."""
-    text = env.str(name, default=str(default))
+    text = env.str(name, default="") or str(default)
     try:
         value = int(text)
     except ValueError:
@@ -49,13 +49,39 @@ def _flag(name: str, default: bool) -> bool:
     return text in {"1", "true", "yes", "on"}
 
 
+def _folders(name: str) -> dict[str, str]:
+    """`name=folder,…` from the environment. Raises: ImproperlyConfigured naming the variable."""
+    folders: dict[str, str] = {}
+    for entry in env.list(name, default=[]):
+        key, equals, folder = entry.partition("=")
+        if not (key and equals and folder):
+            raise ImproperlyConfigured(f"{name}: {entry!r} is not of the form name=folder")
+        folders[key] = folder
+    return folders
+
+
+def _origins(name: str) -> list[str]:
+    """Origins from the environment. Raises: ImproperlyConfigured naming the variable."""
+    origins: list[str] = env.list(name, default=[])
+    for origin in origins:
+        if "://" not in origin:
+            raise ImproperlyConfigured(f"{name}: expected https://host, not {origin!r}")
+    return origins
+
+
 def _secret_key(path: Path) -> str:
     """SECRET_KEY from the environment, else one generated once and kept beside the data."""
     given: str = env.str("SECRET_KEY", default="")
-    if given:
-        return given
-    private_file(path, secrets.token_urlsafe(50))
-    return path.read_text()
+    try:
+        private_folder(path.parent)
+        if given:
+            return given
+        private_file(path, secrets.token_urlsafe(50))
+        return path.read_text()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"REPLAY_DATA_DIR={path.parent}: expected a folder to write to ({error.strerror})"
+        ) from error
 
 
 def _redis_url(address: str) -> str:
@@ -76,7 +102,8 @@ def _redis_url(address: str) -> str:
 def _database(address: str) -> dict[str, Any]:
     """Django's settings of it. Raises: ImproperlyConfigured without its password."""
     try:
-        if "://" not in address:
+        scheme, separator, _ = address.partition("://")
+        if not separator or scheme not in env.DB_SCHEMES:
             raise ValueError
         with warnings.catch_warnings():
             # Of an address that it does not understand it warns, and quotes it.
@@ -91,12 +118,13 @@ def _database(address: str) -> dict[str, Any]:
 
 
 DEBUG = _flag("DEBUG", False)
-DATA_DIR = Path(env.str("REPLAY_DATA_DIR", default=str(BASE_DIR / "var")))
+# A checkout keeps its data in itself, an installed package where it is started.
+HOME_DIR = BASE_DIR if (BASE_DIR / "manage.py").is_file() else Path.cwd()
+DATA_DIR = Path(env.str("REPLAY_DATA_DIR", default="") or HOME_DIR / "var").absolute()
 RECORDINGS_DIR = DATA_DIR / "recordings"
-private_folder(DATA_DIR)
 SECRET_KEY = _secret_key(DATA_DIR / "secret_key")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+CSRF_TRUSTED_ORIGINS = _origins("CSRF_TRUSTED_ORIGINS")
 # Whose word is taken for a client's address and for https (X-Forwarded-For, X-Forwarded-Proto).
 try:
     TRUSTED_PROXIES = parse_networks(env.list("TRUSTED_PROXIES", default=[]))
@@ -104,6 +132,9 @@ except ValueError as error:
     raise ImproperlyConfigured(f"TRUSTED_PROXIES={env.str('TRUSTED_PROXIES')}: {error}") from error
 
 # Where things run. `manage.py serve` sets REDIS_URL for its workers when it starts a server itself.
+HOST = env.str("HOST", default="") or "127.0.0.1"
+PORT = _number("PORT", 8000, 0, 65_535)
+WORKERS = _number("WORKERS", 1, 1, 1000)
 REDIS_URL = env.str("REDIS_URL", default="")
 if REDIS_URL:
     _redis_url(REDIS_URL)
@@ -114,7 +145,7 @@ API_TOKENS = env.list("API_TOKENS", default=[])
 # Reads /metrics; without one, staff, API_TOKENS and clients on this machine do.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 # Names that POST /api/sessions may import from: name=folder,name=folder
-IMPORT_SOURCES = env.dict("IMPORT_SOURCES", default={})
+IMPORT_SOURCES = _folders("IMPORT_SOURCES")
 # What one import may cost; a race of 20 cars takes a tenth of each.
 IMPORT_BOUNDS = Bounds(
     unpacked_bytes=_number("IMPORT_UNPACKED_MB", 1_000, 1, 1_000_000) * 1_000_000,
@@ -252,7 +283,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = HOME_DIR / "staticfiles"
 # Files are served straight from the apps: nothing to collect before a start.
 SERVESTATIC_USE_FINDERS = True
 SERVESTATIC_AUTOREFRESH = DEBUG

@@ -114,6 +114,4 @@ def require_importer(name: str) -> None:
                 '{"source": name} instead'
             )
     elif importlib.util.find_spec("pyarrow") is None:
-        raise ImporterMissing(
-            "imports need pyarrow, which is not installed: pip install -r requirements-import.txt"
-        )
+        raise ImporterMissing("imports need pyarrow, which is not installed: pip install pyarrow")

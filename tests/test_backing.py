@@ -18,13 +18,13 @@ from replayproject.bundled_valkey import SHA256, VERSION, UnverifiedBinary, plat
 
 
 def test_a_given_url_is_used(valkey: str) -> None:
-    backing = choose_backing({"REDIS_URL": valkey})
+    backing = choose_backing(valkey)
     assert (backing.url, backing.process) == (valkey, None)
 
 
 def test_a_given_url_that_does_not_answer_stops_the_start() -> None:
     with pytest.raises(BackingError, match="REDIS_URL=unix:///nowhere"):
-        choose_backing({"REDIS_URL": "unix:///nowhere"})
+        choose_backing("unix:///nowhere")
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_given_url_that_does_not_answer_stops_the_start() -> None:
 )
 def test_its_password_is_not_shown(url: str, shown: str) -> None:
     with pytest.raises(BackingError) as raised:
-        choose_backing({"REDIS_URL": url})
+        choose_backing(url)
     assert str(raised.value).startswith(shown)
     assert "heim" not in str(raised.value)
 
@@ -63,7 +63,7 @@ def test_a_bundled_binary_with_another_hash_is_not_run(
         raise AssertionError("it was run")
 
     monkeypatch.setattr(backing, "start_server", run)
-    chosen = choose_backing({"PATH": ""})
+    chosen = choose_backing("", search_path="")
     assert (chosen.url, chosen.server) == ("", None)
     assert "in-process, one worker only" in chosen.description
     assert f"expected {SHA256[platform_name()]}" in chosen.description
@@ -88,7 +88,7 @@ def test_a_server_on_the_path_comes_before_the_bundled_one(tmp_path: Path) -> No
 
 
 def test_a_private_child_answers_and_ends(valkey: str) -> None:
-    with choose_backing({"PATH": ""}) as backing:
+    with choose_backing("", search_path="") as backing:
         assert backing.process is not None
         process = psutil.Process(backing.process.pid)
         with redis.Redis.from_url(backing.url) as client:

@@ -14,6 +14,7 @@ from websockets.asyncio.client import connect as open_websocket
 
 from streaming.client.client import CommandRefused, ReplayClient, ReplayClosed, connect
 from streaming.client.decoding import Frames, row_values
+from streaming.playback.protocol import FIRST_BACKOFF, CloseCode
 from tests.conftest import RunningServer
 from tests.proxy import Proxy
 from tests.samples import PLAY_SLUG, RACE_SLUG, small_race
@@ -222,6 +223,21 @@ async def test_after_enough_attempts_it_gives_up(line: Proxy) -> None:
         with pytest.raises(ReplayClosed, match="gave up after 3"):
             await take(client, 1_000_000)
     assert line.connections == 4
+
+
+async def test_it_stays_away_for_as_long_as_the_server_has_asked() -> None:
+    waits: list[float] = []
+
+    async def record(seconds: float) -> None:
+        waits.append(seconds)
+
+    client = ReplayClient("ws://127.0.0.1:1/ws/sessions/none/", sleep=record, max_retries=2)
+    client._on_control({"type": "bye", "reason": "restarting", "retry_after": 2.0})
+    with pytest.raises(ReplayClosed):
+        await client._reopen(CloseCode.RESTARTING, "restarting")
+    first, second = waits
+    assert first == 2.0
+    assert 0 <= second <= 2 * FIRST_BACKOFF
 
 
 async def test_a_slow_reader_is_never_sent_more_than_its_window(server: RunningServer) -> None:

@@ -31,7 +31,6 @@ from streaming.playback.commands import (
 from streaming.playback.protocol import (
     MAX_FRAME,
     Action,
-    CloseCode,
     DataKind,
     Encoding,
     ErrorCode,
@@ -210,8 +209,3 @@ def test_a_rows_payload_is_spliced_in_as_it_is() -> None:
     row = msgpack.packb({"frame_index": 5, "drivers": {}})
     message = data_message(DataKind.ROW, 1, 2, 5, 1, -8, row)
     assert msgpack.unpackb(message) == [2, 1, 2, 5, 1, -8, {"frame_index": 5, "drivers": {}}]
-
-
-@pytest.mark.parametrize("code", CloseCode)
-def test_each_close_code_says_whether_to_come_back(code: CloseCode) -> None:
-    assert code.retry == (code in (1012, 4408, 4429))

@@ -52,3 +52,13 @@ def test_every_make_target_of_the_readme_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"make ([a-z]+)", README)):
         assert re.search(rf"^{target}:", makefile, re.M), target
+
+
+def test_decisions_are_numbered_without_holes_and_in_one_form() -> None:
+    records = sorted((ROOT / "docs" / "decisions").iterdir())
+    for number, record in enumerate(records, 1):
+        assert record.name.startswith(f"{number:04d}-"), f"{number:04d} is missing: {record.name}"
+        text = record.read_text()
+        assert re.match(rf"# {number:04d} [A-Z]", text), record.name
+        paragraphs = re.findall(r"^\*\*(.+?)\*\*", text, re.M)
+        assert paragraphs == ["What.", "Why.", "Measured.", "Turned down."], record.name

@@ -199,7 +199,7 @@ def test_a_taken_port_is_said_in_one_line(server: RunningServer, tmp_path: Path)
     ("arguments", "environ", "message"),
     [
         (["--workers", "0"], {}, "--workers 0: expected at least 1"),
-        ([], {"PORT": "http"}, "PORT=http: expected a whole number"),
+        ([], {"PORT": "http"}, "PORT=http: expected a whole number 0 to 65535"),
         (["--port", "0"], {"REDIS_URL": "unix:///nowhere"}, "REDIS_URL=unix:///nowhere"),
     ],
 )

@@ -45,6 +45,10 @@ def test_defaults_load(tmp_path: Path) -> None:
         ("REDIS_NEEDED", "maybe", "expected 1 or 0"),
         ("TRUSTED_PROXIES", "10.0.0.0/33", "expected addresses or networks"),
         ("LOG_LEVEL", "LOUD", "expected DEBUG, INFO"),
+        ("PORT", "http", "expected a whole number 0 to 65535"),
+        ("PORT", "65536", "expected a whole number 0 to 65535"),
+        ("WORKERS", "0", "expected a whole number 1 to"),
+        ("REPLAY_DATA_DIR", "/dev/null/var", "expected a folder to write to"),
     ],
 )
 def test_a_bad_value_stops_the_start_with_its_name(
@@ -53,6 +57,49 @@ def test_a_bad_value_stops_the_start_with_its_name(
     done = load_settings(tmp_path, **{name: value})
     assert done.returncode != 0
     assert f"{name}={value}: {expected}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("IMPORT_SOURCES", "races=/srv/races,plays", "'plays' is not of the form name=folder"),
+        ("CSRF_TRUSTED_ORIGINS", "example.org", "expected https://host, not 'example.org'"),
+        ("DATABASE_URL", "oracel://me:secret@host/db", "expected for example postgres://"),
+    ],
+)
+def test_a_bad_entry_stops_the_start_with_the_variable_s_name(
+    tmp_path: Path, name: str, value: str, expected: str
+) -> None:
+    done = load_settings(tmp_path, **{name: value})
+    assert done.returncode != 0
+    assert f"{name}: {expected}" in done.stderr
+    assert "secret@" not in done.stderr
+
+
+def test_a_bad_value_is_said_in_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT,
+        env={**os.environ, "REPLAY_DATA_DIR": str(tmp_path), "DEBUG": "maybe"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "manage.py: DEBUG=maybe: expected 1 or 0\n"
+
+
+def test_a_relative_data_folder_is_below_the_folder_of_the_start(tmp_path: Path) -> None:
+    environ = {**os.environ, "REPLAY_DATA_DIR": "data", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", "import replayproject.settings as s; print(s.DATA_DIR)"],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == str(tmp_path / "data")
 
 
 def test_the_secret_key_is_kept_and_private(tmp_path: Path) -> None:
@@ -109,10 +156,17 @@ def test_error_pages_show_no_password_of_an_address() -> None:
 def test_the_readme_lists_exactly_the_variables_that_are_read() -> None:
     table = (ROOT / "README.md").read_text().split("## Settings")[1]
     listed = set(re.findall(r"`([A-Z][A-Z_]+)`", table))
-    read: set[str] = set()
-    for path in (ROOT / "replayproject").rglob("*.py"):
-        text = path.read_text()
-        read |= set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', text))
-        read |= set(re.findall(r'(?:_number|_flag)\(\s*"([A-Z_]+)"', text))
-        read |= set(re.findall(r'(?:environ\.get|_from_environment)\(\s*"([A-Z_]+)"', text))
-    assert listed == read - {"PATH"}
+    text = (ROOT / "replayproject" / "settings.py").read_text()
+    read = set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', text))
+    read |= set(re.findall(r'_(?:number|flag|folders|origins|database)\(\s*"([A-Z_]+)"', text))
+    assert listed == read
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    """Others pass it on as a whole to their children, or say which settings Django is to use."""
+    allowed = re.compile(r"\*\*os\.environ|setdefault\(\"DJANGO_SETTINGS_MODULE\"")
+    for room in ("replayproject", "sessions_app", "streaming"):
+        for path in (ROOT / room).rglob("*.py"):
+            for line in path.read_text().splitlines():
+                if re.search(r"os\.environ|getenv", line):
+                    assert allowed.search(line), f"{path.relative_to(ROOT)}: {line.strip()}"

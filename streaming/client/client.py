@@ -40,18 +40,18 @@ from websockets.typing import Subprotocol
 
 from sessions_app.recording import Schema
 
-from ..playback.protocol import DEFAULT_WINDOW, SUBPROTOCOL, CloseCode
+from ..playback.protocol import (
+    DEFAULT_WINDOW,
+    SUBPROTOCOL,
+    CloseCode,
+    backoff,
+    may_return,
+)
 from .decoding import Frames, decode_data
 
-FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.25, 15.0
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 ABNORMAL = 1006
 """What a connection that broke off without a close code counts as."""
-
-FAR_TOO_LARGE = 1009
-"""WebSocket's own code for a message that the server did not even put together."""
-
-NEVER_RETRY = frozenset(code for code in CloseCode if not code.retry) | {FAR_TOO_LARGE}
 
 
 class ReplayError(Exception):
@@ -308,7 +308,7 @@ class ReplayClient:
         try:
             while True:
                 code, reason = await self._read()
-                if code in NEVER_RETRY:
+                if not may_return(code):
                     raise ReplayClosed(code, reason)
                 self._lost(code)
                 await self._reopen(code, reason)
@@ -337,11 +337,9 @@ class ReplayClient:
     async def _reopen(self, code: int, reason: str) -> None:
         """Come back, with backoff and jitter. Raises: ReplayClosed after `max_retries`."""
         for attempt in range(self.max_retries):
-            pause = min(MAX_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2**attempt)
-            pause *= random.uniform(0.5, 1.0)
-            if self._retry_after is not None:
-                # The server has spread these; to come sooner is to come before it is ready.
-                pause, self._retry_after = self._retry_after, None
+            # To come sooner than the server has asked for is to come before it is ready.
+            pause = max(self._retry_after or 0.0, backoff(attempt, random.random()))
+            self._retry_after = None
             await self.sleep(pause)
             try:
                 await self._open()

@@ -78,9 +78,6 @@ Dispatch = Callable[[dict[str, Any]], Awaitable[None]]
 MAX_HELD = 64
 """Commands kept until a session is ready: a client may say `play` as soon as it is connected."""
 
-FAILED = 1011
-"""Close code of a failure of ours, by the WebSocket's own registry."""
-
 BURST_SECONDS = 2.0
 """How many seconds' worth of messages may come at once: a page that was hidden catches up."""
 
@@ -365,7 +362,7 @@ class Connection:
             return
         except Exception:
             logger.exception("connection %s: sending failed", self.id)
-            code = FAILED
+            code = CloseCode.FAILED
         await self._outgoing.close(self.pump.closing or code, self.pump.drain_outbox())
         self._over = True
         if self._deadline is not None:

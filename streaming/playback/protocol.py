@@ -16,8 +16,8 @@ SUBPROTOCOL: Final = "replay.v1"
 MAX_MESSAGE_BYTES: Final = 64 * 1024
 MAX_ID_LENGTH: Final = 64
 MAX_NAME_LENGTH: Final = 40
-MAX_ROOMS: Final = 5000
 """Characters of a name that others in a room see."""
+MAX_ROOMS: Final = 5000
 MAX_WINDOW: Final = 32
 DEFAULT_WINDOW: Final = 8
 """Eight segments of a real race are 16 kB: what a stalled client may cost, and just more than one
@@ -37,6 +37,12 @@ BUFFERING_AFTER: Final = 0.1
 """Seconds without an answer to a seek after which `buffering` is sent."""
 ACKNOWLEDGE_WITHIN: Final = 60.0
 """Seconds without an acknowledgement, while data waits, after which the connection is closed."""
+
+
+FIRST_BACKOFF: Final = 0.5
+BACKOFF_FACTOR: Final = 2
+MAX_BACKOFF: Final = 30.0
+"""Seconds; see `backoff`."""
 
 
 class Action(enum.StrEnum):
@@ -97,20 +103,8 @@ class Status(enum.StrEnum):
 
 
 class ErrorCode(enum.StrEnum):
-    """`code` of an `error`: the connection goes on, nothing has changed.
-
-    | code             | meaning                                                          |
-    |------------------|------------------------------------------------------------------|
-    | `not_json`       | not a JSON object in a text message                              |
-    | `unknown_action` | `action` is missing or misspelt; the message names the nearest   |
-    | `bad_value`      | a field is missing, of a wrong type or out of range              |
-    | `out_of_turn`    | `hello` twice, or something else before it                       |
-    | `not_ready`      | the session has no frames yet                                    |
-    | `not_live`       | `live` on a session that is a finished recording                 |
-    | `too_many`       | more requests outstanding than are kept                          |
-    | `no_room`        | `leave` without having joined                                    |
-    | `unavailable`    | frames could not be read; the message says why                   |
-    """
+    """`code` of an `error`: the connection goes on, nothing has changed. The table with their
+    meanings is in docs/protocol.md, section 3."""
 
     NOT_JSON = "not_json"
     UNKNOWN_ACTION = "unknown_action"
@@ -124,22 +118,15 @@ class ErrorCode(enum.StrEnum):
 
 
 class CloseCode(enum.IntEnum):
-    """Why a connection ends, and whether a client should come back by itself.
+    """Why a connection ends. The table with their meanings is in docs/protocol.md, section 8.
 
-    | code | meaning                                             | come back |
-    |------|-----------------------------------------------------|-----------|
-    | 1000 | done                                                | no        |
-    | 1012 | the worker restarts; come back with `resume`        | yes       |
-    | 4400 | not this protocol                                   | no        |
-    | 4401 | log in first                                        | no        |
-    | 4403 | not yours (rights, or the page's origin)            | no        |
-    | 4404 | no such session                                     | no        |
-    | 4408 | slow: data waited 60 s for an acknowledgement       | yes       |
-    | 4413 | a message of more than 64 kB                        | no        |
-    | 4429 | too many messages or connections                    | yes       |
+    1009 and 1011 are WebSocket's own codes: the server's WebSocket layer closes with 1009 before a
+    far too large message is put together.
     """
 
     DONE = 1000
+    FAR_TOO_LARGE = 1009
+    FAILED = 1011
     RESTARTING = 1012
     NOT_THIS_PROTOCOL = 4400
     UNAUTHENTICATED = 4401
@@ -151,17 +138,19 @@ class CloseCode(enum.IntEnum):
 
     @property
     def meaning(self) -> str:
-        """In the words of the table."""
+        """In a few words, for the `reason` of a close."""
         return _MEANINGS[self]
 
     @property
     def retry(self) -> bool:
-        """Whether a client should connect again by itself, with backoff and jitter."""
+        """Whether a client should connect again by itself, after `backoff`."""
         return self in _RETRY
 
 
 _MEANINGS = {
     CloseCode.DONE: "done",
+    CloseCode.FAR_TOO_LARGE: "message far too large",
+    CloseCode.FAILED: "the server failed",
     CloseCode.RESTARTING: "restarting",
     CloseCode.NOT_THIS_PROTOCOL: "not this protocol",
     CloseCode.UNAUTHENTICATED: "log in first",
@@ -172,7 +161,27 @@ _MEANINGS = {
     CloseCode.TOO_MANY: "too many messages or connections",
 }
 
-_RETRY = frozenset((CloseCode.RESTARTING, CloseCode.SLOW, CloseCode.TOO_MANY))
+_RETRY = frozenset((CloseCode.FAILED, CloseCode.RESTARTING, CloseCode.SLOW, CloseCode.TOO_MANY))
+
+
+def may_return(code: int) -> bool:
+    """Whether a client should connect again by itself after `code`, which may be any code: one that
+    is not in the table is taken for a connection that broke."""
+    return code not in _FINAL
+
+
+_FINAL = frozenset(int(code) for code in CloseCode if not code.retry)
+
+
+def backoff(attempt: int, share: float) -> float:
+    """Seconds to wait before a client connects again.
+
+    attempt: 0 for the first since the last `welcome`; share: 0 to 1, drawn at random, so that the
+    viewers of a server that ended do not all come back at once. `retry_after` of a `bye` is waited
+    for if it is longer.
+    """
+    longest: float = min(MAX_BACKOFF, FIRST_BACKOFF * BACKOFF_FACTOR**attempt)
+    return longest * share
 
 
 _HEADER: Final = struct.Struct(">BBBIBIBIBHBh")

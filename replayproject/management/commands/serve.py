@@ -25,20 +25,17 @@ from replayproject.supervisor import (
 from streaming.server.listening import listen
 
 
-def _from_environment(name: str, default: str) -> int:
-    text = os.environ.get(name) or default
-    if not text.isdigit():
-        raise CommandError(f"{name}={text}: expected a whole number")
-    return int(text)
-
-
 class Command(BaseCommand):
     help = "Starts the backing services that are needed and the workers, until Ctrl-C."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"))
-        parser.add_argument("--port", type=int, help="default: PORT or 8000; 0 for any free one")
-        parser.add_argument("--workers", type=int, help="default: WORKERS or 1")
+        parser.add_argument("--host", default=settings.HOST, help="default: HOST or 127.0.0.1")
+        parser.add_argument(
+            "--port", type=int, default=settings.PORT, help="default: PORT or 8000; 0: any free one"
+        )
+        parser.add_argument(
+            "--workers", type=int, default=settings.WORKERS, help="default: WORKERS or 1"
+        )
         parser.add_argument("--demo", action="store_true", help="make the demo race if missing")
         parser.add_argument(
             "--no-imports",
@@ -50,14 +47,12 @@ class Command(BaseCommand):
         self,
         *,
         host: str,
-        port: int | None,
-        workers: int | None,
+        port: int,
+        workers: int,
         demo: bool,
         no_imports: bool,
         **options: Any,
     ) -> None:
-        port = _from_environment("PORT", "8000") if port is None else port
-        workers = _from_environment("WORKERS", "1") if workers is None else workers
         if workers < 1:
             raise CommandError(f"--workers {workers}: expected at least 1")
         try:
@@ -73,7 +68,7 @@ class Command(BaseCommand):
         self._say("stopped")
 
     def _serve(self, listener: Any, address: str, workers: int, demo: bool, imports: bool) -> None:
-        with choose_backing() as backing:
+        with choose_backing(settings.REDIS_URL) as backing:
             if not backing.url and workers > 1:
                 raise CommandError(
                     f"--workers {workers} needs Redis or Valkey: {backing.description}"

@@ -57,7 +57,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not IMPORTERS:
-            raise CommandError("pyarrow is missing: pip install -r requirements-import.txt")
+            raise CommandError("pyarrow is missing: pip install pyarrow")
         slug: str = options["slug"]
         for name in ("source", "mapping", "geometry"):
             # Importers follow no links; whoever types a path means what it leads to.

@@ -181,14 +181,17 @@ export function readData(buffer) {
   return { kind, generation, seq, firstFrame, frameCount, stride, payload: segment };
 }
 
+/** Milliseconds: the longest first wait, and the longest of all. */
+const FIRST_BACKOFF = 500;
+const MAX_BACKOFF = 30_000;
+
 /**
- * The wait before the next attempt to connect: doubles from 0.25 s to 10 s, and only a random part
- * of it is waited, so that the viewers of a restarted server do not all come at once.
+ * The wait before the next attempt to connect. Its limit doubles with each attempt, and a random
+ * part of it is waited, so that the viewers of a server that ended do not all come back at once.
  * @param {number} attempt 0 for the first
  * @param {() => number} random 0…1
  * @returns {number} milliseconds
  */
 export function backoff(attempt, random) {
-  const ceiling = Math.min(10_000, 250 * 2 ** attempt);
-  return ceiling * (0.5 + 0.5 * random());
+  return Math.min(MAX_BACKOFF, FIRST_BACKOFF * 2 ** attempt) * random();
 }
