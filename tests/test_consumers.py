@@ -13,24 +13,12 @@ from channels.testing import WebsocketCommunicator
 from streaming.consumers import PlainConsumer, RefusedConsumer, ReplayConsumer
 from streaming.playback.protocol import SUBPROTOCOL, CloseCode
 from streaming.routing import SubprotocolRouter, websocket_urlpatterns
-from streaming.store.catalogue import Catalogue, SessionInfo
+from streaming.store.catalogue import SessionInfo
 from streaming.worker import WithWorker, Worker
 
 from .recordings import record
 from .samples import small_race
-
-PATH = "/ws/sessions/sample/"
-
-
-class OneSession(Catalogue):
-    """Knows one session without a database."""
-
-    def __init__(self, info: SessionInfo) -> None:
-        super().__init__()
-        self.info = info
-
-    async def find(self, slug: str) -> SessionInfo | None:
-        return self.info if slug == self.info.slug else None
+from .worker_socket import HEADERS, PATH, OneSession
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +34,7 @@ async def service(info: SessionInfo) -> AsyncIterator[WithWorker]:
 
 
 def socket(service: WithWorker, path: str = PATH, *offered: str) -> WebsocketCommunicator:
-    return WebsocketCommunicator(service, path, subprotocols=list(offered))
+    return WebsocketCommunicator(service, path, HEADERS, list(offered))
 
 
 async def closed_with(client: WebsocketCommunicator) -> tuple[list[dict[str, Any]], int]:

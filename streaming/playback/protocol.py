@@ -18,6 +18,9 @@ MAX_ID_LENGTH: Final = 64
 MAX_NAME_LENGTH: Final = 40
 """Characters of a name that others in a room see."""
 MAX_ROOMS: Final = 5000
+"""On a worker."""
+JOINS_PER_SECOND: Final = 5
+"""Of one viewer, and so many at once: every one is told to all members of the room."""
 MAX_WINDOW: Final = 32
 DEFAULT_WINDOW: Final = 8
 """Eight segments of a real race are 16 kB: what a stalled client may cost, and just more than one

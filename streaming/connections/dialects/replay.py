@@ -31,7 +31,14 @@ from ...playback.commands import (
 )
 from ...playback.event_track import EventTrack
 from ...playback.playhead import Playhead
-from ...playback.protocol import MAX_NAME_LENGTH, SUBPROTOCOL, CloseCode, ErrorCode, MessageType
+from ...playback.protocol import (
+    JOINS_PER_SECOND,
+    MAX_NAME_LENGTH,
+    SUBPROTOCOL,
+    CloseCode,
+    ErrorCode,
+    MessageType,
+)
 from ...playback.viewer import Viewer
 from ...rooms.state import RoomCommand
 from ...store.catalogue import SessionInfo
@@ -41,6 +48,7 @@ from ..lifecycle import Connection
 from ..pump import RETRY_SECONDS, Send
 from ..resume import ResumeError, issue_token, read_token
 from ..services import Services
+from ..token_bucket import TokenBucket
 from .welcome import hello_summary, pong, welcome
 
 
@@ -49,11 +57,12 @@ class ReplayConnection(Connection):
 
     subprotocol = SUBPROTOCOL
 
-    __slots__ = ("_hello", "_ready", "_told", "_unopened")
+    __slots__ = ("_hello", "_joins", "_ready", "_told", "_unopened")
 
     def __init__(self, services: Services, scope: Mapping[str, Any], send: Send, slug: str) -> None:
         super().__init__(services, scope, send, slug)
         self._hello: Hello | None = None
+        self._joins: TokenBucket | None = None
         self._ready = False
         self._told: tuple[str, float, str] | None = None
         self._unopened: Hello | None = None
@@ -129,6 +138,7 @@ class ReplayConnection(Connection):
             case Request():
                 viewer.request(command)
             case Join():
+                self._count_join(now)
                 before = viewer.room
                 again = before == command.room
                 name = command.name or ("" if again else self._usual_name())
@@ -143,6 +153,15 @@ class ReplayConnection(Connection):
                 viewer.notify(command.id)
 
     # Rooms ----------------------------------------------------------------------------------
+
+    def _count_join(self, now: float) -> None:
+        """Raises: CommandError if there were too many just now."""
+        if self._joins is None:
+            self._joins = TokenBucket(JOINS_PER_SECOND, JOINS_PER_SECOND, now)
+        if not self._joins.take(now):
+            raise CommandError(
+                ErrorCode.TOO_MANY, f"more than {JOINS_PER_SECOND} joins a second: wait a moment"
+            )
 
     def _execute_for_room(self, viewer: Viewer, room: str, command: RoomCommand) -> None:
         target = 0.0
