@@ -89,13 +89,37 @@ async def test_errors_of_others_pass_through(redis_clients: RedisClients) -> Non
 
 
 async def test_a_storm_takes_turns(valkey: str) -> None:
-    """Each viewer that comes back asks where it was; none may lose its playhead for being one of
-    many."""
+    """However many questions, none fails for being one of many."""
     clients = RedisClients(valkey, answer_seconds=60, turn_seconds=60, pool=4)
-    there, here = ResumeMemory(clients), ResumeMemory(clients)
-    playheads = {f"storm-{i}": Playhead(float(i), 1.0, False) for i in range(600)}
-    await asyncio.gather(*(there.ended(name, playhead) for name, playhead in playheads.items()))
-    found = await asyncio.gather(*(here.get(name, 25.0) for name in playheads))
-    assert found == list(playheads.values())
+    client = clients.for_loop()
+
+    async def ask_one(number: int) -> None:
+        with clients.asking("nothing is shared"):
+            assert await client.echo(str(number)) == str(number).encode()
+
+    await asyncio.gather(*(ask_one(number) for number in range(600)))
     assert not clients.failures
     await clients.close()
+
+
+async def test_viewers_that_come_back_together_ask_together(valkey: str) -> None:
+    """Each asks where it was; none may lose its playhead for being one of many, though no
+    connection but one is to be had, and whoever would wait for one would fail."""
+    there = RedisClients(valkey, answer_seconds=60)
+    here = RedisClients(valkey, answer_seconds=60, turn_seconds=0.0, pool=1)
+    left, found = ResumeMemory(there), ResumeMemory(here)
+    playheads = {f"storm-{i}": Playhead(float(i), 1.0, False) for i in range(600)}
+    await asyncio.gather(*(left.ended(name, playhead) for name, playhead in playheads.items()))
+    before = await reads(there)
+    places = await asyncio.gather(*(found.get(name, 25.0) for name in playheads))
+    assert places == list(playheads.values())
+    assert not here.failures
+    assert await reads(there) - before == 2, "500 in the first round trip, the others in the next"
+    for clients in (there, here):
+        await clients.close()
+
+
+async def reads(clients: RedisClients) -> int:
+    """How many questions for values the server has had."""
+    counted = await clients.for_loop().info("commandstats")
+    return sum(counted.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("get", "mget"))

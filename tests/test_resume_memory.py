@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from streaming.connections import resume
-from streaming.connections.resume import ResumeError, ResumeMemory, issue_token, read_token
+from streaming.connections.resume import (
+    ResumeError,
+    ResumeMemory,
+    Token,
+    issue_token,
+    read_token,
+)
 from streaming.playback.playhead import Playhead
 from streaming.redis.clients import RedisClients
 
@@ -25,9 +31,10 @@ class Clock:
 
 def test_a_token_carries_its_playhead() -> None:
     token = issue_token("abc", "race", PLAYING)
-    assert read_token(token, "race") == ("abc", PLAYING)
+    assert read_token(token, "race") == Token("abc", PLAYING, final=False)
     assert len(token) < 200
-    assert read_token(issue_token("abc", "race", TOGETHER), "race") == ("abc", TOGETHER)
+    last = issue_token("abc", "race", TOGETHER, final=True)
+    assert read_token(last, "race") == Token("abc", TOGETHER, final=True)
 
 
 @pytest.mark.parametrize("token", ["", "x", "a:b:c", "eyJ:1:2", "é", "\ud800", "a" * 4096])
@@ -143,3 +150,48 @@ async def test_without_redis_for_a_moment_this_worker_remembers() -> None:
     await memory.ended("here", PLAYING)
     assert await memory.get("here", 25.0) == PLAYING
     await memory.close()
+
+
+async def test_a_place_is_known_or_it_is_none() -> None:
+    """A place that may be wrong is worse than none: the client knows where its picture is."""
+    memory = ResumeMemory(None, Clock())
+    token = Token("away", PLAYING, final=False)
+    assert await memory.place(token, 25.0) is None, "what it did since is not known"
+    assert await memory.place(token._replace(final=True), 25.0) == PLAYING
+    await memory.ended("away", PLAYING._replace(frame=50.0, generation=2))
+    assert await memory.place(token, 25.0) is None, "the record is older than the token"
+    await memory.ended("away", PLAYING._replace(frame=150.0))
+    assert await memory.place(token, 25.0) == PLAYING._replace(frame=150.0)
+
+
+async def test_no_place_is_known_while_redis_is_away() -> None:
+    clients = RedisClients("unix:///nonexistent/redis.sock")
+    memory = ResumeMemory(clients, Clock())
+    asked = [memory.place(Token(f"away-{i}", PLAYING, final=False), 25.0) for i in range(1200)]
+    assert await asyncio.gather(*asked) == [None] * 1200
+    # Whoever waits for an answer when there is none does not wait for another.
+    assert clients.failures.total() == 1
+    await memory.close()
+
+
+async def test_a_killed_worker_has_shared_a_single_change_at_once(
+    redis_clients: RedisClients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resume, "SEND_EVERY", 3600.0)
+    one, two = ResumeMemory(redis_clients, Clock()), ResumeMemory(redis_clients, Clock())
+    one.changed("single", TOGETHER)
+    while await two.get("single", 25.0) != TOGETHER:
+        pass
+    await one.close()
+    await two.close()
+
+
+async def test_who_asks_when_the_memory_is_closed_has_an_answer(
+    redis_clients: RedisClients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resume, "GATHER_SECONDS", 3600.0)
+    memory = ResumeMemory(redis_clients, Clock())
+    asked = asyncio.create_task(memory.get("late", 25.0))
+    await asyncio.sleep(0)
+    await memory.close()
+    assert await asked is None

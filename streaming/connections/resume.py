@@ -1,9 +1,9 @@
 """Resume tokens: a viewer's playhead and room, signed, so that any worker can take it up again.
 
-A token names its connection and carries the playhead of when it was issued. What the playhead did
-since is kept beside it for a while: in Redis, where every worker sees it, else in this process. A
-token whose memory is gone (a restart without Redis) still opens at the playhead that it carries;
-the one in `bye` is fresh.
+A token names its connection. Where that was last is kept beside it: in Redis, where every worker
+sees it, else in this process. The token of a `bye` is the last word and says it itself. For every
+other one, what its playhead did since it was issued must be known, or nothing is: a place that may
+be wrong is worse than none, because the client knows where its own picture is.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import asyncio
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import zip_longest
+from typing import NamedTuple
 
 from django.core import signing
 
@@ -24,11 +26,29 @@ SALT = "replay.resume"
 KEEP_SECONDS = 3600
 KEEP_IN_PROCESS = 50_000
 SEND_EVERY = 0.5
-"""Seconds between two writes to Redis: what a worker that is killed takes with it."""
+"""Seconds between two writes to Redis: a worker that is killed takes with it what came between."""
+
+GATHER_SECONDS = 0.002
+"""How long the first who asks Redis waits for others: a worker's viewers come back together."""
+
+READ_TOGETHER = 500
+"""Places read in one round trip; between two, the event loop sends frames."""
 
 
 class ResumeError(Exception):
     """A token that cannot be used; the message says why."""
+
+
+class Token(NamedTuple):
+    """What a token says.
+
+    connection_id: of the connection that it stands for. playhead: where that was when the token was
+    issued. final: it was issued with the connection's end, so it is there still.
+    """
+
+    connection_id: str
+    playhead: Playhead
+    final: bool
 
 
 class ResumeMemory:
@@ -50,6 +70,8 @@ class ResumeMemory:
         self._sending: asyncio.Task[None] | None = None
         self._batch: asyncio.Task[None] | None = None
         self._next_batch: asyncio.Task[None] | None = None
+        self._asked: list[tuple[str, asyncio.Future[bytes | str | None]]] = []
+        self._reading: asyncio.Task[None] | None = None
         self._clock = clock
 
     def changed(self, connection_id: str, playhead: Playhead) -> None:
@@ -75,11 +97,11 @@ class ResumeMemory:
                 self._sending = asyncio.get_running_loop().create_task(self._send_soon())
 
     async def _send_soon(self) -> None:
-        """A page that scrubs changes sixty times a second; the last place is what counts. What
-        changes while others are being sent has its turn after them."""
+        """Now, and what changes until the next turn all at once: a page that scrubs changes sixty
+        times a second, and its last place is what counts."""
         while self._unsent:
-            await asyncio.sleep(SEND_EVERY)
             await self.send()
+            await asyncio.sleep(SEND_EVERY)
 
     async def send(self) -> None:
         """Share what the other workers do not know yet. Returns when they know it.
@@ -106,18 +128,24 @@ class ResumeMemory:
                     pipe.set(f"replay:resume:{connection_id}", record, ex=KEEP_SECONDS)
                 await pipe.execute()
 
+    async def place(self, token: Token, frame_rate: float) -> Playhead | None:
+        """Where the viewer that a token stands for is; None if that is not known for certain."""
+        if token.final:
+            return token.playhead
+        known = await self.get(token.connection_id, frame_rate)
+        # Older than the token: its worker was killed before it could share what came after.
+        return None if known is None or known.generation < token.playhead.generation else known
+
     async def get(self, connection_id: str, frame_rate: float) -> Playhead | None:
         """Where it was, or would be by now if it played on; None if that is not known."""
         # A connection belongs to one worker for life: what that one remembers is never older than
         # what it has shared.
-        record: str | bytes | None
+        record: bytes | str | None
         until, record = self._here.get(connection_id, (0.0, None))
         if until < self._clock():
             record = None
-        if record is None and self._clients is not None and self._redis is not None:
-            otherwise = "viewers of other workers resume where their token says"
-            with suppress(RedisAway), self._clients.asking(otherwise):
-                record = await self._redis.get(f"replay:resume:{connection_id}")
+        if record is None and self._redis is not None:
+            record = await self._read(connection_id)
         if record is None:
             return None
         data = json.loads(record)
@@ -128,24 +156,57 @@ class ResumeMemory:
             return playhead._replace(frame=max(0.0, moved))
         return playhead
 
+    async def _read(self, connection_id: str) -> bytes | str | None:
+        """What another worker has shared of it; None if nothing, or if Redis does not say."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[bytes | str | None] = loop.create_future()
+        self._asked.append((connection_id, answer))
+        if self._reading is None or self._reading.done():
+            self._reading = loop.create_task(self._read_asked())
+        return await answer
+
+    async def _read_asked(self) -> None:
+        """One round trip at a time: all who come while it is under way share the next. However many
+        they are, they take one connection, and if there is no answer, nobody waits for another."""
+        assert self._clients is not None
+        assert self._redis is not None
+        while self._asked:
+            await asyncio.sleep(GATHER_SECONDS)
+            asked, self._asked = self._asked[:READ_TOGETHER], self._asked[READ_TOGETHER:]
+            found: Sequence[bytes | str | None] = []
+            try:
+                with self._clients.asking("where viewers of other workers were is not known"):
+                    found = await self._redis.mget(
+                        [f"replay:resume:{connection_id}" for connection_id, _ in asked]
+                    )
+            except RedisAway:
+                asked, self._asked = [*asked, *self._asked], []
+            finally:
+                for (_, answer), record in zip_longest(asked, found):
+                    if not answer.done():
+                        answer.set_result(record)
+
     async def close(self) -> None:
         """Share what is not shared yet, and end."""
-        if self._sending is not None:
-            self._sending.cancel()
+        for task in (self._sending, self._reading):
+            if task is not None:
+                task.cancel()
+        for _, answer in self._asked:
+            if not answer.done():
+                answer.set_result(None)
         await self.send()
 
 
-def issue_token(connection_id: str, slug: str, playhead: Playhead) -> str:
-    """A token for a connection at `playhead`."""
-    return signing.dumps(
-        [connection_id, slug, round(playhead.frame, 3), *playhead[1:]], salt=SALT, compress=False
-    )
+def issue_token(connection_id: str, slug: str, playhead: Playhead, *, final: bool = False) -> str:
+    """A token for a connection at `playhead`. final: the connection ends here."""
+    content = [connection_id, slug, round(playhead.frame, 3), *playhead[1:]]
+    return signing.dumps([*content, True] if final else content, salt=SALT, compress=False)
 
 
-def read_token(token: str, slug: str) -> tuple[str, Playhead]:
-    """(connection id, playhead when it was issued). Raises: ResumeError."""
+def read_token(token: str, slug: str) -> Token:
+    """What a token says. Raises: ResumeError."""
     try:
-        connection_id, of_slug, frame, speed, playing, generation, room = signing.loads(
+        connection_id, of_slug, frame, speed, playing, generation, room, *final = signing.loads(
             token, salt=SALT, max_age=KEEP_SECONDS
         )
     except signing.SignatureExpired:
@@ -155,4 +216,4 @@ def read_token(token: str, slug: str) -> tuple[str, Playhead]:
     if of_slug != slug:
         raise ResumeError(f"the token is for session {of_slug}")
     playhead = Playhead(float(frame), float(speed), bool(playing), int(generation), room)
-    return connection_id, playhead
+    return Token(connection_id, playhead, any(final))

@@ -269,6 +269,9 @@ class ReplayConnection(Connection):
         except InvalidColumns as error:
             raise CommandError(ErrorCode.BAD_VALUE, str(error), hello.id) from None
         start = await self._resumed(info, hello)
+        if hello.events:
+            read = database_sync_to_async(self._services.read_event_messages)
+            self.pump.events = EventTrack(await read(info.slug, info.version))
         frames = self._services.frames.frame_count(info)
         now = time.monotonic()
         viewer = Viewer(
@@ -286,47 +289,53 @@ class ReplayConnection(Connection):
         )
         self.info = self.pump.info = info
         self.pump.subset = subset
+        self.statistics.window = hello.window
+        self.statistics.credit = hello.window
+        self.pump.viewer = viewer
+        self._ready = True
+        refused = self._resume_room(viewer, start.room, hello) if start is not None else None
+        playhead = viewer.playhead(now)
         self.pump.enqueue(
             welcome(
                 self.id,
                 info,
                 hello,
                 subset_schema(schema, subset),
-                viewer.playhead(now),
+                playhead,
                 frames=frames,
                 resumed=start is not None,
             )
         )
-        if hello.events:
-            read = database_sync_to_async(self._services.read_event_messages)
-            self.pump.events = EventTrack(await read(info.slug, info.version))
-        self.statistics.window = hello.window
-        self.statistics.credit = hello.window
-        self.pump.viewer = viewer
-        self._ready = True
-        if start is not None and start.room is not None:
-            name = hello.name or self._usual_name()
-            try:
-                self._join_room(viewer, start.room, again=True, name=name)
-            except CommandError as error:
-                self.enqueue_error(error.code, error.message, hello.id)
+        if refused is not None:
+            self.enqueue_error(refused.code, refused.message, hello.id)
+        if start is not None:
+            # Its token is of this connection: what it stands for is known from the beginning.
+            self._services.resume.changed(self.id, playhead)
         self.apply_held(viewer)
         if not info.is_live:
             self.unwatch()
         self.pump.wake()
 
     async def _resumed(self, info: SessionInfo, hello: Hello) -> Playhead | None:
-        """The playhead that a token stands for; None without one, or if it cannot be used."""
+        """The playhead that a token stands for; None without one, or if that is not known."""
         if hello.resume is None:
             return None
         try:
-            connection_id, playhead = read_token(hello.resume, self.slug)
+            token = read_token(hello.resume, self.slug)
         except ResumeError as error:
             self.enqueue_error(ErrorCode.BAD_VALUE, f"resume: {error}: starting anew", hello.id)
             return None
-        known = await self._services.resume.get(connection_id, info.frame_rate)
-        # The token of a `bye` may be newer than what its worker has shared so far.
-        return playhead if known is None or known.generation < playhead.generation else known
+        return await self._services.resume.place(token, info.frame_rate)
+
+    def _resume_room(self, viewer: Viewer, room: str | None, hello: Hello) -> CommandError | None:
+        """Put it back into its room. Returns: why not, if the hub refuses."""
+        if room is not None:
+            name = hello.name or self._usual_name()
+            try:
+                self._join_room(viewer, room, again=True, name=name)
+            except CommandError as error:
+                return error
+        return None
 
     # The session ----------------------------------------------------------------------------
 
@@ -398,7 +407,7 @@ class ReplayConnection(Connection):
         if viewer is None:
             return {}
         playhead = viewer.playhead(time.monotonic())
-        return {"resume": issue_token(self.id, self.slug, playhead)}
+        return {"resume": issue_token(self.id, self.slug, playhead, final=True)}
 
     async def closed(self) -> None:
         viewer = self.viewer

@@ -31,9 +31,9 @@ def welcome(
         info: the session.
         hello: what the client asked for; it is granted.
         schema: of what the client is sent; None while there are no frames.
-        playhead: where the viewer begins.
+        playhead: where the viewer begins, and the room that it is in.
         frames: how many there are now.
-        resumed: whether the playhead is that of a connection before.
+        resumed: whether the playhead is where a connection before left it.
     """
     about = None if schema is None else schema.as_dict()
     message: dict[str, Any] = {
@@ -60,6 +60,8 @@ def welcome(
         "resume": issue_token(connection_id, info.slug, playhead),
         "connection": connection_id,
     }
+    if playhead.room is not None:
+        message["room"] = playhead.room
     return message if hello.id is None else {**message, "id": hello.id}
 
 
