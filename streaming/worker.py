@@ -24,6 +24,7 @@ from .connections.dialects.event_messages import read_event_messages
 from .connections.dialects.plain_metadata import read_plain_metadata
 from .connections.drain import drain
 from .connections.open_connections import OpenConnections
+from .connections.renewals import Renewals
 from .connections.resume import ResumeMemory
 from .connections.rights import RightsReview
 from .connections.session_watch import SessionWatch
@@ -60,6 +61,7 @@ class Worker:
         rights: looks again and again who may still watch.
         wheel: wakes the pumps.
         watch: tells connections how unfinished sessions change.
+        renewals: gives lasting connections fresh resume tokens.
         resume: where viewers were.
         rooms: shared timelines.
         registry: the connections' figures, on their way to the board.
@@ -106,6 +108,7 @@ class Worker:
         self.rights = RightsReview(self.connections)
         self.wheel = TimerWheel()
         self.watch = SessionWatch(self.catalogue, self.frames)
+        self.renewals = Renewals()
         self.resume = ResumeMemory(redis)
         room_store: RoomStore = LocalRooms() if redis is None else RedisRooms(redis)
         self.rooms = RoomHub(room_store, channel_layer)

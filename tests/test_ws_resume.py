@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from streaming.connections.renewals import RENEW_SECONDS, Renewals
+from streaming.connections.resume import read_token
 from streaming.store.catalogue import SessionInfo
 from streaming.worker import Worker
 
@@ -84,3 +86,23 @@ async def test_the_welcome_names_the_room_that_it_leads_back_to(worker: Worker) 
     two = Socket(worker)
     assert (await two.hello(resume=token))["room"] == "friends"
     await two.close()
+
+
+async def test_a_fresh_token_comes_with_a_state_that_nobody_asked_for(worker: Worker) -> None:
+    now = 0.0
+    worker.renewals = Renewals(lambda: now)
+    one = Socket(worker)
+    first = await one.hello()
+    await one.ask("seek", frame=100)
+    now += RENEW_SECONDS
+    await worker.renewals.renew_due()
+    state = await one.until("state")
+    while "resume" not in state:
+        state = await one.until("state")
+    assert (state["frame"], "id" in state) == (100, False)
+    token = read_token(state["resume"], "sample")
+    assert token.connection_id == first["connection"]
+    assert (token.playhead.frame, token.playhead.generation) == (100.0, 1)
+    assert len(worker.renewals) == 1
+    await one.close()
+    assert len(worker.renewals) == 0

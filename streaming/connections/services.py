@@ -10,6 +10,7 @@ from ..rooms.hub import RoomHub
 from ..store.frame_store import FrameStore
 from .admission import Admission
 from .open_connections import OpenConnections
+from .renewals import Renewals
 from .resume import ResumeMemory
 from .session_watch import SessionWatch
 from .timers import TimerWheel
@@ -27,6 +28,7 @@ class Services(Protocol):
     connections: OpenConnections
     frames: FrameStore
     registry: Registry
+    renewals: Renewals
     resume: ResumeMemory
     rooms: RoomHub
     watch: SessionWatch

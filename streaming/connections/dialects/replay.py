@@ -311,6 +311,7 @@ class ReplayConnection(Connection):
         if start is not None:
             # Its token is of this connection: what it stands for is known from the beginning.
             self._services.resume.changed(self.id, playhead)
+        self._services.renewals.add(self)
         self.apply_held(viewer)
         if not info.is_live:
             self.unwatch()
@@ -336,6 +337,15 @@ class ReplayConnection(Connection):
             except CommandError as error:
                 return error
         return None
+
+    def renew_token(self) -> None:
+        viewer = self.viewer
+        if viewer is not None:
+            now = time.monotonic()
+            playhead = viewer.playhead(now)
+            self._services.resume.changed(self.id, playhead)
+            token = issue_token(self.id, self.slug, playhead)
+            self.pump.enqueue({**viewer.state(now), "resume": token})
 
     # The session ----------------------------------------------------------------------------
 
@@ -410,6 +420,7 @@ class ReplayConnection(Connection):
         return {"resume": issue_token(self.id, self.slug, playhead, final=True)}
 
     async def closed(self) -> None:
+        self._services.renewals.remove(self)
         viewer = self.viewer
         if viewer is not None:
             playhead = viewer.playhead(time.monotonic())
