@@ -17,7 +17,9 @@
     asyncio.run(main())
 
 Taking the next frames acknowledges those before, so a slow reader is sent less, never older. A lost
-connection is taken up again at the same playhead; `async for` goes on as if nothing had happened.
+connection is taken up again at the same playhead and in the same room; `async for` goes on as if
+nothing had happened. Where the server knows where the viewer is, that place counts, else where it
+would be by now by the client's own clock. A room is never moved by who comes back to it.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ import contextlib
 import itertools
 import json
 import random
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -100,7 +103,8 @@ class ReplayClient:
     url: ws://host/ws/sessions/<slug>/. encoding: "segments" or "rows". window: messages that may
     be on their way. lead: seconds wanted ahead of the playhead. max_fps: frames a second of wall
     time. fields, entities: names and codes, None for all. max_retries: of one lost connection.
-    headers: e.g. a session cookie. on_message: called with every control message.
+    headers: e.g. a session cookie. on_message: called with every control message. sleep: waits so
+    many seconds. clock: monotonic seconds.
     """
 
     url: str
@@ -115,6 +119,7 @@ class ReplayClient:
     headers: Mapping[str, str] | None = None
     on_message: Callable[[Mapping[str, Any]], None] | None = None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    clock: Callable[[], float] = time.monotonic
     state: State = field(default_factory=State)
     session: Mapping[str, Any] = field(default_factory=dict)
     welcome: Mapping[str, Any] = field(default_factory=dict)
@@ -131,6 +136,10 @@ class ReplayClient:
     _generation: int = 0
     _token: str | None = None
     _retry_after: float | None = None
+    _returning: bool = False
+    _state_at: float | None = None
+    _playing: bool = False
+    _room_name: str | None = None
     _unacknowledged: int = 0
     _acknowledged: int = 0
     _closed: BaseException | None = None
@@ -141,6 +150,15 @@ class ReplayClient:
         if self._schema is None:
             raise ReplayError("no schema yet: the session is still loading, see `ready()`")
         return self._schema
+
+    @property
+    def position(self) -> float:
+        """Where the playhead is, in seconds from the start: where the last `state` said, and what
+        has been played since by our clock."""
+        if self._state_at is None:
+            return 0.0
+        passed = self.clock() - self._state_at if self._playing else 0.0
+        return self.state.time + passed * self.state.speed
 
     async def __aenter__(self) -> Self:
         await self._open()
@@ -202,6 +220,7 @@ class ReplayClient:
     async def join(self, room: str, name: str | None = None) -> None:
         """Share a timeline with all who are in `room`, who see you as `name` (1 to 40 characters;
         "viewer" and a number if None)."""
+        self._room_name = name
         called = {} if name is None else {"name": name}
         await self._send({"action": "join", "room": room, **called})
 
@@ -327,7 +346,10 @@ class ReplayClient:
             async for message in self._socket:
                 self.bytes_received += len(message)
                 if isinstance(message, str):
-                    self._on_control(json.loads(message))
+                    control = json.loads(message)
+                    self._on_control(control)
+                    if self._returning and control["type"] == "welcome":
+                        await self._take_up(control)
                 else:
                     self._on_data(message)
         except ConnectionClosed:
@@ -346,8 +368,36 @@ class ReplayClient:
             except (OSError, InvalidHandshake):
                 continue
             self.reconnects += 1
+            self._returning = True
             return
         raise ReplayClosed(code, f"{reason}; gave up after {self.max_retries} attempts to return")
+
+    async def _take_up(self, welcome: Mapping[str, Any]) -> None:
+        """We are back: be where we were, and move nobody. See docs/protocol.md, section 8."""
+        frame_count = self.session["frame_count"]
+        if self._schema is None or not frame_count or self._state_at is None:
+            # No frames yet: another welcome follows. Or nothing was ever told: we are at the start.
+            return
+        self._returning = False
+        state = self.state
+        if welcome["resumed"] and state.room is None and welcome.get("room") is not None:
+            await self.leave()
+        alone = state.room is None
+        if not welcome["resumed"] or (alone and state.generation > welcome["generation"]):
+            await self._go(round(self.position * self.session["frame_rate"]), frame_count)
+        if state.room is not None:
+            await self.join(state.room, self._room_name)
+
+    async def _go(self, frame: int, frame_count: int) -> None:
+        """Go on at `frame` as the last `state` said: this viewer is in no room."""
+        if self.state.status == "live":
+            await self._send({"action": "live"})
+            return
+        self._generation += 1
+        frame = min(max(frame, 0), frame_count - 1)
+        await self._send({"action": "seek", "frame": frame, "generation": self._generation})
+        await self._send({"action": "speed", "speed": self.state.speed})
+        await self._send({"action": "play" if self._playing else "pause"})
 
     def _lost(self, code: int) -> None:
         """Whoever waits for an answer will not get it; frames of the old connection are no longer
@@ -361,12 +411,17 @@ class ReplayClient:
 
     def _on_control(self, message: Mapping[str, Any]) -> None:
         kind = message.get("type")
+        self._token = message.get("resume", self._token)
         if kind == "welcome":
             self._on_welcome(message)
         elif kind == "state":
             names = State.__slots__
             self.state = State(**{n: message[n] for n in names if n in message})
             self._generation = max(self._generation, self.state.generation)
+            self._state_at = self.clock()
+            if self.state.status != "buffering":
+                # At its end it still plays: from elsewhere it goes on.
+                self._playing = self.state.status != "paused"
         elif kind == "bye":
             self._retry_after = message.get("retry_after")
         answer = self._answers.get(message.get("id", 0))
@@ -382,7 +437,6 @@ class ReplayClient:
     def _on_welcome(self, message: Mapping[str, Any]) -> None:
         self.welcome = message
         self.session = message["session"]
-        self._token = message.get("resume")
         self._generation = max(self._generation, message.get("generation", 0))
         if message.get("schema"):
             about = {
