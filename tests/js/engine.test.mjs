@@ -22,13 +22,14 @@ function started({ generation = 0, frames = 1000, state = "ready" } = {}) {
     },
   });
   const control = (message) => receive({ type: "control", message });
-  const welcome = () =>
+  const welcome = (fields = {}) =>
     control({
       type: "welcome",
       generation,
       segment_frames: 25,
       schema: SCHEMA,
       session: { version: "v1", frame_rate: 25, frame_count: frames, state },
+      ...fields,
     });
   const segment = (index, { seq = index + 1, gen = 0, stride = 1 } = {}) =>
     receive({
@@ -173,19 +174,79 @@ test("after a lost connection it goes on from where it is", () => {
   assert.equal(engine.status, "playing");
 });
 
-test("in a room it says where it is before it joins again, so that it moves nobody", () => {
-  const { engine, welcome, sent } = started();
+/** A viewer of a room, playing at frame 100, who was away for so long. */
+function returned(seconds, fields) {
+  const it = started({ frames: 20000 });
+  const { engine, welcome, control, receive, sent, tick } = it;
   welcome();
   engine.join("r");
+  const playing = { type: "state", status: "playing", speed: 1, room: "r" };
+  control({ ...playing, frame: 100, generation: 4, id: engine.conversation.commands });
+  receive({ type: "lost", code: 1006, message: "gone", delay: 100 });
+  for (let i = 0; i < seconds; i++) tick(1000);
   const before = sent().length;
+  welcome({ generation: 4, ...fields });
+  const said = () =>
+    sent()
+      .slice(before)
+      .filter((m) => m.action !== "ack");
+  return { ...it, said };
+}
+
+for (const seconds of [25, 120, 600]) {
+  test(`it takes over the place of its room after ${seconds} s`, () => {
+    const { engine, control, said } = returned(seconds, { resumed: true, room: "r" });
+    assert.deepEqual(
+      said().map((m) => m.action),
+      ["join"],
+    );
+    const paused = { type: "state", status: "paused", speed: 2, generation: 4, room: "r" };
+    // Where it was, and then where the room is.
+    control({ ...paused, frame: 9000 });
+    control({ ...paused, frame: 150, id: engine.conversation.commands });
+    assert.deepEqual(
+      [engine.frame, engine.playing, engine.speed, engine.room],
+      [150, false, 2, "r"],
+    );
+    assert.equal(said().length, 1);
+  });
+
+  test(`it moves no room that it is not in, after ${seconds} s`, () => {
+    const { said } = returned(seconds, { generation: 0, resumed: false });
+    assert.deepEqual(
+      said().map((m) => m.action),
+      ["seek", "speed", "play", "join"],
+    );
+  });
+}
+
+test("a playing room's place is taken over at once, not approached", () => {
+  const { engine, control } = returned(25, { resumed: true, room: "r" });
+  control({
+    type: "state",
+    status: "playing",
+    frame: 130,
+    speed: 1,
+    generation: 4,
+    room: "r",
+    id: engine.conversation.commands,
+  });
+  assert.deepEqual([engine.frame, engine.playing], [130, true]);
+});
+
+test("a room that was left is left again before anything is sought in it", () => {
+  const { engine, welcome, sent } = started();
   welcome();
+  engine.seek(500);
+  const before = sent().length;
+  welcome({ generation: 1, resumed: true, room: "r" });
   assert.deepEqual(
     sent()
       .slice(before)
       .map((m) => m.action),
-    ["seek", "speed", "join"],
+    ["leave", "seek", "speed", "pause"],
   );
-  assert.equal(engine.room, "r");
+  assert.equal(engine.room, null);
 });
 
 test("it ends at the end, and plays from the start again", () => {

@@ -176,6 +176,7 @@ export class Connection {
         this.retryAfter = 1000 * (message.retry_after ?? 0);
         return;
       case "state":
+        this.resume = message.resume ?? this.resume;
         this.generation = Math.max(this.generation, message.generation);
         break;
     }

@@ -39,6 +39,8 @@ export class Conversation {
     /** @type {string | null} */
     this.room = null;
     this.roomName = "";
+    /** the `join` that leads back into the room @type {number | null} */
+    this.arriving = null;
   }
 
   /** Whether the session is live: its last frame is an edge that moves, not an end. */
@@ -78,11 +80,23 @@ export class Conversation {
     this.session = welcome.session;
     this.generation = welcome.generation;
     this.answered = this.commands;
+    this.arriving = null;
     const hasFields = welcome.schema !== null;
     const hasFrames = welcome.session.frame_count > 0;
     // A live session that has not begun is opened with its first frame.
     if (hasFields) this.opening = hasFrames ? null : welcome;
     return hasFields && hasFrames;
+  }
+
+  /**
+   * Whether the server has put this viewer back at its place while it is in a room. A seek would
+   * move everybody then, and the next `join` is answered with the room's place.
+   * @param {Welcome} welcome
+   */
+  returnsToRoom(welcome) {
+    if (welcome.resumed !== true || this.room === null) return false;
+    this.arriving = this.commands + 1;
+    return true;
   }
 
   /**
@@ -114,13 +128,16 @@ export class Conversation {
   }
 
   /**
-   * Someone else in the room has moved the playhead, or it has gone to the live edge.
+   * Someone else in the room has moved the playhead, perhaps while we were away, or it has gone to
+   * the live edge.
    * @param {State} state
    * @returns {boolean} whether it has been moved
    */
   moved(state) {
-    if (state.generation <= this.generation) return false;
-    this.generation = state.generation;
+    const arrived = this.arriving !== null && state.id === this.arriving;
+    if (arrived) this.arriving = null;
+    if (!arrived && state.generation <= this.generation) return false;
+    this.generation = Math.max(this.generation, state.generation);
     return true;
   }
 

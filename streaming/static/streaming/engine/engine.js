@@ -382,7 +382,7 @@ export class Engine extends Emitter {
     if (!again) this.open(layout, session);
     this.buffer?.grow(session.frame_count);
     this.emit("welcome", { again });
-    if (again) this.restore();
+    if (again && !this.conversation.returnsToRoom(welcome)) this.restore(welcome);
     if (this.room !== null) this.join(this.room);
     this.emit("status");
   }
@@ -401,10 +401,13 @@ export class Engine extends Emitter {
   }
 
   /**
-   * The server may have been replaced and know nothing of us: tell it where we are. A room that is
-   * still there then takes us to its own place; one that has gone begins at ours.
+   * Tell the server where we are: it may not know, and we have gone on from the buffer. We are in no
+   * room there, or leave it first, so that nobody else is moved. A room that we join afterwards takes
+   * us to its own place; one that has gone begins at ours.
+   * @param {Welcome} welcome
    */
-  restore() {
+  restore(welcome) {
+    if (welcome.room !== undefined) this.leave();
     if (this.live && this.growing) {
       this.goLive();
       return;
@@ -413,6 +416,7 @@ export class Engine extends Emitter {
     this.seek(position);
     this.setSpeed(speed);
     if (playing) this.play();
+    else if (welcome.resumed) this.pause();
   }
 
   /** Do as the server's `state` says. @param {State} state */

@@ -42,6 +42,8 @@ import { decode } from "./msgpack.js";
  * @property {{fields: FieldInfo[], entities: string[]} | null} schema null while it is imported
  * @property {number} segment_frames
  * @property {number} generation
+ * @property {boolean} [resumed] whether the server knows where this viewer was
+ * @property {string} [room] that the viewer has been put back into
  * @property {string} [resume]
  */
 
@@ -55,6 +57,7 @@ import { decode } from "./msgpack.js";
  * @property {number} [id] of the command that it answers
  * @property {boolean} [live] whether more frames are to come, of a session opened while live
  * @property {number} [frame_count] frames by now, of a session opened while live
+ * @property {string} [resume] a fresh token
  */
 
 /**
