@@ -1,0 +1,88 @@
+"""`python -m faults [names…] [--short]`: break things, look, and hold it against the promise."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from .report import Promise, Row, Seen, table, write_table
+from .rows import backing, database, floods, lines, processes, recordings
+from .service import ROOT
+from .stage import Skip, Stage
+
+Fault = Callable[[Stage], Awaitable[Seen]]
+
+FAULTS: dict[str, tuple[Fault, Promise]] = {
+    **backing.ROWS,
+    **database.ROWS,
+    **processes.ROWS,
+    **recordings.ROWS,
+    **lines.ROWS,
+    **floods.ROWS,
+}
+
+DOCUMENT = ROOT / "docs" / "reliability.md"
+ROW_SECONDS = 300.0
+"""After which a fault is given up: it counts as one that never heals."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="faults", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="a fault, or the start of its name"
+    )
+    parser.add_argument("--short", action="store_true", help="fewer viewers, shorter faults")
+    parser.add_argument("--list", action="store_true", help="only name them")
+    parser.add_argument(
+        "--write", action="store_true", help="put the table into docs/reliability.md"
+    )
+    options = parser.parse_args()
+    chosen = [n for n in FAULTS if not options.names or n.startswith(tuple(options.names))]
+    if options.list:
+        print("\n".join(chosen))
+        return 0
+    if not chosen:
+        parser.error(f"no such fault: expected some of {', '.join(FAULTS)}")
+    rows = asyncio.run(_run(chosen, short=options.short))
+    print(table(rows))
+    if options.write:
+        write_table(rows, DOCUMENT)
+    failed = [row.fault for row in rows if row.failures()]
+    skipped = sum(bool(row.skipped) for row in rows)
+    print(f"{len(rows) - len(failed) - skipped} kept, {len(failed)} broken, {skipped} not run")
+    return 1 if failed else 0
+
+
+async def _run(names: list[str], *, short: bool) -> list[Row]:
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="replay-faults-") as folder:
+        stage = Stage(short, Path(folder))
+        for name in names:
+            began = time.monotonic()
+            row = await _row(name, stage)
+            rows.append(row)
+            print(f"{name}: {' | '.join(row.cells()[1:])}  ({time.monotonic() - began:.0f} s)")
+            sys.stdout.flush()
+    return rows
+
+
+async def _row(name: str, stage: Stage) -> Row:
+    fault, promise = FAULTS[name]
+    try:
+        async with asyncio.timeout(ROW_SECONDS):
+            return Row(name, promise, await fault(stage))
+    except Skip as skip:
+        return Row(name, promise, Seen(), skipped=str(skip))
+    except TimeoutError:
+        return Row(name, promise, Seen(broken=[f"not over after {ROW_SECONDS:.0f} s"]))
+    except Exception as error:
+        return Row(name, promise, Seen(broken=[f"{type(error).__name__}: {error}"[:200]]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
