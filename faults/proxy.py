@@ -8,10 +8,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import socket
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 MAX_READ = 65536
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Target = Path | tuple[str, int] | Callable[[], Awaitable[Streams]]
 
 
 class FaultProxy:
@@ -29,11 +34,17 @@ class FaultProxy:
     """
 
     def __init__(
-        self, target: Path | tuple[str, int], path: Path | None = None, *, seed: int = 1
+        self, target: Target, place: Path | socket.socket | None = None, *, seed: int = 1
     ) -> None:
-        """target: a unix socket's path or (host, port). path: where to listen, else a free port."""
+        """Make a proxy; it listens from `async with` on.
+
+        Args:
+            target: a unix socket's path, (host, port), or what opens a connection.
+            place: a path or a listening socket to listen on, else a free port of 127.0.0.1.
+            seed: of what it leaves to chance.
+        """
         self._target = target
-        self._path = path
+        self._place = place
         self._random = random.Random(seed)
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -48,8 +59,11 @@ class FaultProxy:
         self.port = 0
 
     async def __aenter__(self) -> Self:
-        if self._path is not None:
-            self._server = await asyncio.start_unix_server(self._connected, self._path)
+        if isinstance(self._place, Path):
+            self._server = await asyncio.start_unix_server(self._connected, self._place)
+        elif self._place is not None:
+            self._server = await asyncio.start_server(self._connected, sock=self._place)
+            self.port = self._place.getsockname()[1]
         else:
             self._server = await asyncio.start_server(
                 self._connected, "127.0.0.1", self.port, backlog=4096
@@ -86,13 +100,8 @@ class FaultProxy:
         if self.refusing:
             writer.transport.abort()
             return
-        there: Any = (
-            asyncio.open_unix_connection(self._target)
-            if isinstance(self._target, Path)
-            else asyncio.open_connection(*self._target)
-        )
         try:
-            far_reader, far_writer = await there
+            far_reader, far_writer = await self._open()
         except OSError:
             writer.transport.abort()
             return
@@ -101,6 +110,13 @@ class FaultProxy:
             task = asyncio.create_task(work)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    async def _open(self) -> Streams:
+        if isinstance(self._target, Path):
+            return await asyncio.open_unix_connection(self._target)
+        if isinstance(self._target, tuple):
+            return await asyncio.open_connection(*self._target)
+        return await self._target()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):

@@ -7,6 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.figures import machine
+
+CONTROL = "nothing happens"
+"""The row that every run begins with."""
+
+STILL_TOLERANCE = 0.1
+"""Seconds below which nobody sees a picture stand, added to what the machine itself adds."""
+
 BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
 
 
@@ -44,15 +52,17 @@ class Seen:
 
 @dataclass(slots=True)
 class Row:
-    """One line of the table. skipped: why it could not be run here, or ""."""
+    """One line of the table.
+
+    skipped: why it could not be run here, or "". tolerance: stillness beyond what is promised that
+    still counts as kept, in seconds.
+    """
 
     fault: str
     promise: Promise
     seen: Seen
     skipped: str = ""
-
-    STILL_TOLERANCE = 0.1
-    """Seconds below which nobody sees a picture stand; two cores run everything here."""
+    tolerance: float = STILL_TOLERANCE
 
     def failures(self) -> list[str]:
         """What was promised and not kept."""
@@ -64,7 +74,7 @@ class Row:
             ("stillness of segments viewers", promise.still_segments, seen.still_segments),
             ("stillness of rows viewers", promise.still_rows, seen.still_rows),
         ):
-            if most is not None and was > most + self.STILL_TOLERANCE:
+            if most is not None and was > most + self.tolerance:
                 found.append(f"{name} {was:.2f} s, promised {most:g} s")
         if seen.wrong > promise.wrong:
             found.append(f"{seen.wrong} wrong frames")
@@ -73,6 +83,21 @@ class Row:
         if seen.healthy > promise.healthy:
             found.append(f"healthy after {seen.healthy:.1f} s, promised {promise.healthy:g} s")
         return found
+
+    def line(self) -> str:
+        """For a terminal."""
+        if self.skipped:
+            return f"not run  {self.fault}: {self.skipped}"
+        seen = self.seen
+        found = self.failures()
+        return (
+            f"{'BROKEN ' if found else 'kept   '}  {self.fault}: "
+            f"still {seen.still_segments:.2f} s (segments), {seen.still_rows:.2f} s (rows); "
+            f"{seen.wrong} wrong frames, {seen.lost} places lost; "
+            f"healthy after {_seconds(seen.healthy)}"
+            + (f"; {seen.told}" if seen.told else "")
+            + "".join(f"\n         broken: {text}" for text in found)
+        )
 
     def cells(self) -> list[str]:
         if self.skipped:
@@ -103,12 +128,24 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(f"| {' | '.join(c.replace('|', '/') for c in line)} |" for line in lines)
 
 
+def about(rows: Sequence[Row]) -> str:
+    """What the figures were measured on, and what counts as kept."""
+    where = machine()
+    tolerance = max(row.tolerance for row in rows)
+    return (
+        f"{where['cores']} cores ({where['processor']}), Linux {where['kernel']}, "
+        f"Python {where['python']}, {where['time'][:10]}; viewers and service share them. "
+        f"“{CONTROL}” is what the machine itself adds to stillness: a fault may cost "
+        f"{tolerance:.2f} s more than it promises, that and {STILL_TOLERANCE:g} s."
+    )
+
+
 def write_table(rows: Sequence[Row], path: Path) -> None:
     """Put the table where the document marks its place."""
     text = path.read_text()
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
-    path.write_text(f"{before}{BEGIN}\n{table(rows)}\n{END}{after}")
+    path.write_text(f"{before}{BEGIN}\n\n{about(rows)}\n\n{table(rows)}\n\n{END}{after}")
 
 
 def _seconds(value: float) -> str:

@@ -162,7 +162,7 @@ class Service:
 
 
 def _lives(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
 
 
 def _arguments(process: psutil.Process) -> list[str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import shutil
+import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +32,22 @@ class Skip(Exception):
     """This fault cannot be made here; the message says why."""
 
 
+@contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[None]:
+    """A file system of so many bytes, in memory, on a folder. Raises: Skip if that is refused."""
+    if os.getuid() != 0:
+        raise Skip("only root may mount a disk small enough to fill")
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    made = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise Skip(f"no disk small enough to fill: {made.stderr.strip()}")
+    try:
+        yield
+    finally:
+        # Lazily: a process that is still ending may have a file open.
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """short: the form for continuous integration, with fewer viewers and shorter faults."""
@@ -42,19 +61,35 @@ class Stage:
     def count(self, long: int, short: int) -> int:
         return short if self.short else long
 
+    def fresh(self, name: str) -> Path:
+        """A path for a folder that is not there yet."""
+        return Path(tempfile.mkdtemp(prefix="fresh-", dir=self.folder)) / name
+
     @asynccontextmanager
     async def service(
-        self, *, workers: int = 1, prepare: bool = False, **environ: str
+        self, *, workers: int = 1, prepare: bool = False, room: int = 0, **environ: str
     ) -> AsyncIterator[Service]:
         """A service of its own on a copy of the race's data.
 
-        prepare: simulate the race anew, because the database is not the copied one.
+        prepare: simulate the race anew, because the database is not the copied one. room: bytes of
+        a disk of its own for that data; 0 for a folder like any other. Raises: Skip if it may not
+        have one.
         """
         data = Path(tempfile.mkdtemp(prefix="data-", dir=self.folder))
-        if not prepare:
-            shutil.copytree(race_data(RACE_MINUTES), data, dirs_exist_ok=True)
+        with contextlib.ExitStack() as disks:
+            if room:
+                disks.enter_context(small_disk(data, room))
+            async with self._serving(data, workers, prepare, environ) as service:
+                yield service
+
+    @asynccontextmanager
+    async def _serving(
+        self, data: Path, workers: int, prepare: bool, environ: dict[str, str]
+    ) -> AsyncIterator[Service]:
         try:
-            service = Service(data, workers=workers, **environ)
+            if not prepare:
+                shutil.copytree(race_data(RACE_MINUTES), data, dirs_exist_ok=True)
+            service = Service(data, workers=workers, port=0, **environ)
             if prepare:
                 demo = ("demo", "--slug", SLUG, "--minutes", str(RACE_MINUTES))
                 for arguments in (("migrate", "-v0"), demo):

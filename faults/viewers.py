@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -98,6 +99,11 @@ class Viewer:
         except ReplayClosed as closed:
             self.closed = closed
 
+    def told(self, message: Mapping[str, Any]) -> None:
+        """Called with every control message."""
+        if message.get("type") == "error":
+            self.errors.append(message["message"])
+
     def stop(self) -> None:
         """The last wait counts, though nothing has come after it."""
         self.still = max(self.still, time.monotonic() - self._until)
@@ -165,9 +171,7 @@ async def audience(
         for encoding in encodings:
             client = connect(url, encoding=encoding, fields=["x"], lead=lead, max_retries=40)
             viewer = Viewer(client, truth)
-            client.on_message = lambda m, v=viewer: (  # type: ignore[misc]
-                v.errors.append(m["message"]) if m.get("type") == "error" else None
-            )
+            client.on_message = viewer.told
             await stack.enter_async_context(client)
             viewers.append(viewer)
         tasks = [asyncio.create_task(v.watch()) for v in viewers]

@@ -90,8 +90,13 @@ def _row(disturb: Disturb) -> Callable[[Stage], Awaitable[Seen]]:
 
 
 def _told(service: Service) -> str:
-    lines = [line for line in service.log().splitlines() if "warning" in line.lower()]
-    return lines[0][-160:] if lines else "nothing"
+    """The first warning that is not about a slow machine, without its time."""
+    lines = [
+        line.partition("]")[2].strip()
+        for line in service.log().splitlines()
+        if "[warning" in line and "event loop was blocked" not in line
+    ]
+    return lines[0][:160] if lines else "nothing"
 
 
 async def _frozen(broken: Broken, seconds: float) -> None:

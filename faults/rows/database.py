@@ -33,7 +33,7 @@ def _locked(service: Service) -> Iterator[None]:
         database.close()
 
 
-async def _look(service: Service, seconds: float) -> list[str]:
+async def look(service: Service, seconds: float) -> list[str]:
     """What new viewers and REST get while the database is away; promises that were not kept."""
     broken = []
     slowest = 0.0
@@ -62,7 +62,7 @@ async def sqlite_locked(stage: Stage) -> Seen:
         stage.watched(service, segments=20, rows=4) as people,
     ):
         with _locked(service):
-            broken = await _look(service, stage.seconds(30, 5))
+            broken = await look(service, stage.seconds(30, 5))
             _, text = await service.get("/readyz")
         return await stage.after(
             people, service.ready, told=" ".join(text.split())[:120], broken=broken
@@ -80,7 +80,7 @@ async def _without_postgres(stage: Stage, server: Postgres) -> Seen:
         stage.watched(service, segments=20, rows=4) as people,
     ):
         await asyncio.to_thread(server.stop)
-        broken = await _look(service, stage.seconds(30, 5))
+        broken = await look(service, stage.seconds(30, 5))
         _, text = await service.get("/readyz")
         await asyncio.to_thread(server.start)
         return await stage.after(

@@ -244,17 +244,20 @@ async def _body(service: Service, stage: Stage) -> str:
     writer.write(f"{head}Content-Length: {size}\r\n\r\n".encode())
     sent = 0
     piece = bytes(1 << 20)
+    # What is sent after the answer is thrown away, and may cost the answer: it is read at once.
+    answer = asyncio.create_task(reader.readline())
     with contextlib.suppress(OSError):
-        while sent < size:
+        while sent < size and not answer.done():
             writer.write(piece)
             await asyncio.wait_for(writer.drain(), 10)
             sent += len(piece)
-    with contextlib.suppress(OSError, TimeoutError):
-        answer = await asyncio.wait_for(reader.readline(), 5)
+    try:
+        said = (await asyncio.wait_for(answer, 10)).decode().strip()
+    finally:
         writer.transport.abort()
-        return f"{answer.decode().strip() or 'closed'} after {sent / 1e6:.0f} MB"
-    writer.transport.abort()
-    return f"closed after {sent / 1e6:.0f} MB"
+    if " 413 " not in said:
+        raise RuntimeError(f"{size / 1e6:.0f} MB were answered “{said}”")
+    return f"{said} after {sent / 1e6:.0f} MB"
 
 
 async def _room(service: Service, stage: Stage) -> str:

@@ -65,6 +65,6 @@ def _line(log: str, word: str) -> str:
 
 
 ROWS = {
-    "worker killed": (worker_killed, Promise(still_rows=1.0, healthy=5.0)),
+    "worker killed under 500 viewers": (worker_killed, Promise(still_rows=1.0, healthy=5.0)),
     "supervisor killed": (supervisor_killed, Promise(healthy=20.0)),
 }

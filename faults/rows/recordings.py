@@ -41,6 +41,14 @@ def _delete(path: Path) -> None:
     path.unlink()
 
 
+def _replace(path: Path) -> None:
+    """Another session's recording takes its name."""
+    stranger = next(path.parent.glob(f"{OTHER}.*.mcap"))
+    copy = path.with_suffix(".copy")
+    shutil.copy2(stranger, copy)
+    copy.replace(path)
+
+
 def _row(damage: Damage) -> Callable[[Stage], Awaitable[Seen]]:
     async def run(stage: Stage) -> Seen:
         async with stage.service(workers=2) as service:
@@ -109,5 +117,6 @@ ROWS = {
     "one bit flipped, first third": (_row(_flip(0.2)), Promise(healthy=5.0)),
     "one bit flipped, middle": (_row(_flip(0.5)), Promise(healthy=5.0)),
     "one bit flipped, at the end": (_row(_flip(0.995)), Promise(healthy=5.0)),
+    "recording replaced while playing": (_row(_replace), Promise(healthy=5.0)),
     "recording deleted": (_row(_delete), Promise(healthy=5.0)),
 }
