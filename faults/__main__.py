@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 from . import soak
-from .report import CONTROL, STILL_TOLERANCE, Promise, Row, Seen, write_table
+from .report import CONTROL, SHORT_TOLERANCE, STILL_TOLERANCE, Promise, Row, Seen, write_table
 from .rows import (
     backing,
     clock,
@@ -30,6 +32,7 @@ from .rows import (
 from .service import ROOT
 from .stage import Skip, Stage
 
+Result = TypeVar("Result")
 Fault = Callable[[Stage], Awaitable[Seen]]
 
 FAULTS: dict[str, tuple[Fault, Promise]] = {
@@ -64,8 +67,11 @@ def main() -> int:
         "--minutes", type=float, default=30.0, help="of the soak (default: %(default)g)"
     )
     options = parser.parse_args()
+    if options.write and (options.short or options.names not in ([], [soak.NAME])):
+        parser.error("--write is for all faults in their long form, or for the soak")
     if options.names == [soak.NAME]:
-        return asyncio.run(soak.run(options.minutes, write=options.write))
+        document = DOCUMENT if options.write else None
+        return asyncio.run(_ended_by_sigterm(soak.run(options.minutes, document)))
     chosen = [n for n in FAULTS if not options.names or n.startswith(tuple(options.names))]
     if options.list:
         print("\n".join(chosen))
@@ -74,7 +80,7 @@ def main() -> int:
         parser.error(f"no such fault: expected some of {', '.join(FAULTS)}")
     # What the machine itself adds is measured whatever else is: the others are judged by it.
     chosen = [CONTROL, *(n for n in chosen if n != CONTROL)]
-    rows = asyncio.run(_run(chosen, short=options.short))
+    rows = asyncio.run(_ended_by_sigterm(_run(chosen, short=options.short)))
     if options.write:
         write_table(rows, DOCUMENT)
     failed = [row.fault for row in rows if row.failures()]
@@ -83,9 +89,16 @@ def main() -> int:
     return 1 if failed else 0
 
 
+async def _ended_by_sigterm(work: Coroutine[Any, Any, Result]) -> Result:
+    """So that what was broken is mended, and what was started ends, then too."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
+
+
 async def _run(names: list[str], *, short: bool) -> list[Row]:
     rows: list[Row] = []
-    tolerance = STILL_TOLERANCE
+    tolerance = SHORT_TOLERANCE if short else STILL_TOLERANCE
     with tempfile.TemporaryDirectory(prefix="replay-faults-") as folder:
         stage = Stage(short, Path(folder))
         for name in names:

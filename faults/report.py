@@ -15,7 +15,8 @@ CONTROL = "nothing happens"
 STILL_TOLERANCE = 0.1
 """Seconds below which nobody sees a picture stand, added to what the machine itself adds."""
 
-BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
+SHORT_TOLERANCE = 1.0
+"""Of the short form, which runs where other work comes and goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +137,24 @@ def about(rows: Sequence[Row]) -> str:
         f"{where['cores']} cores ({where['processor']}), Linux {where['kernel']}, "
         f"Python {where['python']}, {where['time'][:10]}; viewers and service share them. "
         f"“{CONTROL}” is what the machine itself adds to stillness: a fault may cost "
-        f"{tolerance:.2f} s more than it promises, that and {STILL_TOLERANCE:g} s."
+        f"{tolerance:.2f} s more than it promises, which is {STILL_TOLERANCE:g} s more than that."
     )
 
 
 def write_table(rows: Sequence[Row], path: Path) -> None:
     """Put the table where the document marks its place."""
-    text = path.read_text()
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    path.write_text(f"{before}{BEGIN}\n\n{about(rows)}\n\n{table(rows)}\n\n{END}{after}")
+    put(path, "faults", f"{about(rows)}\n\n{table(rows)}")
+
+
+def put(path: Path, place: str, text: str) -> None:
+    """Replace what a document has between `<!-- place: begin -->` and `<!-- place: end -->`.
+
+    Raises: ValueError if it has not both.
+    """
+    begin, end = f"<!-- {place}: begin -->", f"<!-- {place}: end -->"
+    before, rest = path.read_text().split(begin)
+    _, after = rest.split(end)
+    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
 
 
 def _seconds(value: float) -> str:

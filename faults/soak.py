@@ -25,6 +25,7 @@ from benchmarks.processes import RESULTS
 from streaming.client import ReplayClosed, ReplayError, connect
 
 from .plot import Panel, panels
+from .report import put
 from .rows.imports import ENDED, Imports, importing, table_source
 from .service import ROOT, Service
 from .stage import SLUG, Stage
@@ -41,7 +42,8 @@ WARM_SHARE = 0.2
 PROBES = 10
 """Seeks timed for each sample; their median is the sample."""
 
-PLOT = ROOT / "docs" / "images" / "soak.svg"
+PLOT_LINK = "images/soak.svg"
+PLOT = ROOT / "docs" / PLOT_LINK
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,16 @@ class Series:
         """Whether the slope is outside noise."""
         line = self.fitted(times)
         return line.slope > line.error and self.growth(times) > self.noise
+
+    def words(self, times: Sequence[float]) -> str:
+        """Its level, its slope with the confidence, and whether that is outside noise."""
+        line = self.fitted(times)
+        unit = f" {self.unit}" if self.unit else ""
+        verdict = "grows" if self.grows(times) else "within noise"
+        return (
+            f"{self.name}: {self.values[-1]:.0f}{unit}, {3600 * line.slope:+.1f} ± "
+            f"{3600 * line.error:.1f}{unit} an hour: {verdict}"
+        )
 
 
 def _series() -> list[Series]:
@@ -202,8 +214,11 @@ async def _import_on(imports: Imports, ends: list[str]) -> None:
         await asyncio.sleep(15)
 
 
-async def run(minutes: float, *, write: bool) -> int:
-    """Soak, print, write the samples beside the benchmarks'. Returns: 1 if something grows."""
+async def run(minutes: float, document: Path | None = None) -> int:
+    """Soak, print, write the samples beside the benchmarks'.
+
+    document: where the outcome and the plot go as well. Returns: 1 if something grows.
+    """
     series = _series()
     times: list[float] = []
     ends: list[str] = []
@@ -230,7 +245,7 @@ async def run(minutes: float, *, write: bool) -> int:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-    return _report(times, series, crowd, ends, write=write)
+    return _report(times, series, crowd, ends, document)
 
 
 def _line(at: float, series: Sequence[Series], crowd: Crowd) -> str:
@@ -239,7 +254,11 @@ def _line(at: float, series: Sequence[Series], crowd: Crowd) -> str:
 
 
 def _report(
-    times: list[float], series: list[Series], crowd: Crowd, ends: list[str], *, write: bool
+    times: list[float],
+    series: list[Series],
+    crowd: Crowd,
+    ends: list[str],
+    document: Path | None,
 ) -> int:
     broken = [f"{s.name} grows" for s in series if s.grows(times)]
     if crowd.wrong:
@@ -248,14 +267,10 @@ def _report(
         broken.append(f"errors: {crowd.errors}")
     if ends.count("done") != len(ends):
         broken.append(f"{len(ends) - ends.count('done')} of {len(ends)} imports failed")
-    for s in series:
-        line = s.fitted(times)
-        print(
-            f"{s.name}: {3600 * line.slope:+.1f} ± {3600 * line.error:.1f} {s.unit} an hour"
-            f"{', grows' if s.grows(times) else ''}"
-        )
-    done = ", ".join(f"{count} {what}" for what, count in crowd.done.items())
-    print(f"{done}, {len(ends)} imports")
+    done = ", ".join(f"{count:,} {what}" for what, count in crowd.done.items())
+    did = f"{times[-1] / 60:.0f} minutes, {VIEWERS} viewers: {done}, {len(ends)} imports."
+    print(did)
+    print("\n".join(s.words(times) for s in series))
     for text in broken:
         print(f"broken: {text}")
     name = time.strftime("soak-%Y%m%d-%H%M%S")
@@ -269,8 +284,11 @@ def _report(
         ]
     )
     (RESULTS / f"{name}.svg").write_text(drawn)
-    if write:
+    if document is not None:
         PLOT.write_text(drawn)
+        slopes = "\n".join(f"- {s.words(times)}" for s in series)
+        shown = f"![Memory, descriptors, threads and the time of a seek]({PLOT_LINK})"
+        put(document, NAME, f"{did}\n\n{slopes}\n\n{shown}")
     print(f"written to {(RESULTS / name).relative_to(ROOT)}.csv, .json and .svg")
     return 1 if broken else 0
 

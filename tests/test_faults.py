@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from faults.report import BEGIN, END, Promise, Row, Seen, write_table
+from faults.report import Promise, Row, Seen, write_table
 from faults.soak import Series, fit
+
+BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
 
 
 def test_stillness_is_held_against_promise_and_machine() -> None:

@@ -106,7 +106,7 @@ def _quietly(healthy: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[b
 
 async def _another(service: Service) -> Truth:
     """A second session beside the one that is damaged."""
-    status, said = await service.manage("demo", "--slug", OTHER, "--minutes", "3")
+    status, said = await service.manage("demo", "--slug", OTHER, "--minutes", "5")
     if status:
         raise RuntimeError(said)
     return Truth(next((service.data_dir / "recordings").glob(f"{OTHER}.*.mcap")))
