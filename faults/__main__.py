@@ -66,12 +66,15 @@ def main() -> int:
     parser.add_argument(
         "--minutes", type=float, default=30.0, help="of the soak (default: %(default)g)"
     )
+    parser.add_argument(
+        "--viewers", type=int, default=500, help="of the soak (default: %(default)d)"
+    )
     options = parser.parse_args()
     if options.write and (options.short or options.names not in ([], [soak.NAME])):
         parser.error("--write is for all faults in their long form, or for the soak")
     if options.names == [soak.NAME]:
         document = DOCUMENT if options.write else None
-        return asyncio.run(_ended_by_sigterm(soak.run(options.minutes, document)))
+        return asyncio.run(_ended_by_sigterm(soak.run(options.minutes, options.viewers, document)))
     chosen = [n for n in FAULTS if not options.names or n.startswith(tuple(options.names))]
     if options.list:
         print("\n".join(chosen))

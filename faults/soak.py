@@ -20,9 +20,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from websockets.exceptions import InvalidHandshake
+
 from benchmarks.figures import machine, percentile
 from benchmarks.processes import RESULTS
-from streaming.client import ReplayClosed, ReplayError, connect
+from streaming.client import ReplayError, connect
 
 from .plot import Panel, panels
 from .report import put
@@ -32,8 +34,12 @@ from .stage import SLUG, Stage
 from .viewers import Truth, Viewer
 
 NAME = "soak"
-VIEWERS = 500
-ROWS_SHARE = 0.06
+ARRIVALS = 20
+"""Viewers a second who come at the beginning."""
+
+ROWS_EVERY = 16
+"""Of so many viewers one takes rows, the others segments."""
+
 ROOMS = 20
 SAMPLE_SECONDS = 10.0
 WARM_SHARE = 0.2
@@ -127,7 +133,8 @@ def _series() -> list[Series]:
 class Crowd:
     """Viewers that do what viewers do, until cancelled. Counts what they did, and errors."""
 
-    def __init__(self, service: Service, truth: Truth) -> None:
+    def __init__(self, service: Service, truth: Truth, size: int) -> None:
+        self.size = size
         self._url = service.websocket(SLUG)
         self._truth = truth
         self._random = random.Random(3)
@@ -138,17 +145,16 @@ class Crowd:
     async def viewer(self, number: int) -> None:
         """Visits, one after another."""
         # Not all in the same second, as they would come if they were started together.
-        await asyncio.sleep(self._random.uniform(0, VIEWERS / 50))
+        await asyncio.sleep(number / ARRIVALS)
         while True:
             try:
-                await self._visit("rows" if number < VIEWERS * ROWS_SHARE else "segments")
-            except (ReplayError, OSError) as error:
-                # A seek's answer that a closing connection loses is no error of the service.
-                if not isinstance(error, ReplayClosed):
-                    self._count(error)
+                await self._visit("rows" if number % ROWS_EVERY == 0 else "segments")
+            except (ReplayError, OSError, InvalidHandshake) as error:
+                self.count(error)
                 await asyncio.sleep(1)
 
-    def _count(self, error: BaseException) -> None:
+    def count(self, error: BaseException) -> None:
+        """An error that nothing here has caused."""
         text = f"{type(error).__name__}: {error}"[:100]
         self.errors[text] = self.errors.get(text, 0) + 1
 
@@ -214,7 +220,7 @@ async def _import_on(imports: Imports, ends: list[str]) -> None:
         await asyncio.sleep(15)
 
 
-async def run(minutes: float, document: Path | None = None) -> int:
+async def run(minutes: float, viewers: int, document: Path | None = None) -> int:
     """Soak, print, write the samples beside the benchmarks'.
 
     document: where the outcome and the plot go as well. Returns: 1 if something grows.
@@ -227,22 +233,26 @@ async def run(minutes: float, document: Path | None = None) -> int:
         async with importing(stage, table_source(stage.fresh("sources")), workers=2) as imports:
             service = imports.service
             truth = Truth(stage.recording(service))
-            crowd = Crowd(service, truth)
-            tasks = [asyncio.create_task(crowd.viewer(i)) for i in range(VIEWERS)]
+            crowd = Crowd(service, truth, viewers)
+            tasks = [asyncio.create_task(crowd.viewer(i)) for i in range(viewers)]
             tasks.append(asyncio.create_task(_import_on(imports, ends)))
             # The crowd comes in within the first seconds: that is no growth of anything.
-            await asyncio.sleep(VIEWERS / 50 + SAMPLE_SECONDS)
+            await asyncio.sleep(viewers / ARRIVALS + SAMPLE_SECONDS)
             began = time.monotonic()
             try:
                 while (at := time.monotonic() - began) < 60 * minutes:
-                    await _sample(service, truth.frame_count - 5000, series)
-                    times.append(at)
-                    print(_line(at, series, crowd), flush=True)
+                    try:
+                        await _sample(service, truth.frame_count - 5000, series)
+                    except (ReplayError, OSError, InvalidHandshake) as error:
+                        crowd.count(error)
+                    else:
+                        times.append(at)
+                        print(_line(at, series, crowd), flush=True)
                     await asyncio.sleep(max(0.0, SAMPLE_SECONDS - time.monotonic() + began + at))
-                    if tasks[-1].done():
-                        tasks[-1].result()
             finally:
                 for task in tasks:
+                    if task.done() and not task.cancelled() and (ended := task.exception()):
+                        crowd.count(ended)
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
     return _report(times, series, crowd, ends, document)
@@ -268,7 +278,7 @@ def _report(
     if ends.count("done") != len(ends):
         broken.append(f"{len(ends) - ends.count('done')} of {len(ends)} imports failed")
     done = ", ".join(f"{count:,} {what}" for what, count in crowd.done.items())
-    did = f"{times[-1] / 60:.0f} minutes, {VIEWERS} viewers: {done}, {len(ends)} imports."
+    did = f"{times[-1] / 60:.0f} minutes, {crowd.size} viewers: {done}, {len(ends)} imports."
     print(did)
     print("\n".join(s.words(times) for s in series))
     for text in broken:
@@ -312,7 +322,7 @@ def _write_summary(
 ) -> None:
     summary = {
         "machine": machine(),
-        "viewers": VIEWERS,
+        "viewers": crowd.size,
         "seconds": times[-1],
         "done": {**crowd.done, "imports": len(ends)},
         "slopes": {s.name: {"unit": s.unit, **asdict(s.fitted(times))} for s in series},

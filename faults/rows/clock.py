@@ -8,6 +8,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from replayproject.backing import find_server, start_server
+
 from ..proxy import FaultProxy
 from ..report import Promise, Seen
 from ..service import Service
@@ -28,10 +30,20 @@ def _library() -> Path:
 
 async def clock_set(stage: Stage) -> Seen:
     """Viewers play on; others lose their connections after each step and come back."""
+    binary = find_server()
+    if binary is None:
+        raise Skip("no valkey-server or redis-server")
+    # Not the service's own: its allocator does not start under libfaketime.
+    with start_server(binary) as backing:
+        return await _clock_set(stage, backing.url)
+
+
+async def _clock_set(stage: Stage, redis_url: str) -> Seen:
     file = stage.fresh("clock")
     _set(file, 0)
     async with (
         stage.service(
+            REDIS_URL=redis_url,
             LD_PRELOAD=str(_library()),
             FAKETIME_TIMESTAMP_FILE=str(file),
             FAKETIME_CACHE_DURATION="1",

@@ -69,6 +69,7 @@ async def lossy(stage: Stage) -> Seen:
 
             async def worse(seconds: float) -> str:
                 link.loss, link.delay = 0.05, 0.15
+                link.sent = link.lost = 0
                 await asyncio.sleep(seconds)
                 return f"{link.lost} of {link.sent} packets lost"
 
