@@ -14,11 +14,14 @@ from benchmarks.figures import percentile
 from streaming.client import connect
 
 from ..report import Promise, Seen
-from ..service import Service
+from ..service import Service, seconds_until
 from ..stage import SLUG, Stage
 
 SEEK_P99_SECONDS = 0.05
 PROBES = 5
+ENOUGH = 20
+"""Seeks timed from the beginning of a flood."""
+
 TEXT, BINARY, CONTINUATION, PING = 0x1, 0x2, 0x0, 0x9
 FINAL, MASKED = 0x80, 0x80
 
@@ -119,6 +122,12 @@ def _row(flood: Flood) -> Callable[[Stage], Awaitable[Seen]]:
             memory = service.memory()
             quiet.clear()
             told = await flood(service, stage)
+
+            async def enough() -> bool:
+                return len(quiet) >= ENOUGH
+
+            # A flood that is refused at once is over before anybody has sought.
+            await seconds_until(enough, 10)
             p99 = percentile(quiet or [float("inf")], 99)
             grown = (service.memory() - memory) / 1e6
             seen = await stage.after(people, service.ready)
@@ -237,7 +246,16 @@ async def _trickle(service: Service, stage: Stage) -> str:
 
 
 async def _body(service: Service, stage: Stage) -> str:
-    """A POST of a gigabyte by nobody in particular."""
+    """A POST of a gigabyte by nobody in particular, again and again."""
+    until = time.monotonic() + stage.seconds(10, 3)
+    number = 0
+    while time.monotonic() < until:
+        said = await _post(service, stage)
+        number += 1
+    return f"{number} answered: {said}"
+
+
+async def _post(service: Service, stage: Stage) -> str:
     size = stage.count(1_000_000_000, 100_000_000)
     reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
     head = f"POST /api/sessions HTTP/1.1\r\nHost: 127.0.0.1:{service.port}\r\n"
