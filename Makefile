@@ -1,11 +1,11 @@
-# make run · make test · make lint · make bench · make fuzz · make build: nothing else to remember.
+# make run · test · lint · bench · faults · fuzz · build: nothing else to remember.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test lint lint-pages bench fuzz build constraints clean
+.PHONY: run test lint lint-pages bench faults fuzz build constraints clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run ## install what running needs, then serve on http://127.0.0.1:8000 (PORT=…)
@@ -17,7 +17,7 @@ test: $(VENV)/.dev ## install what tests need, then run all of them
 lint: $(VENV)/.dev lint-pages ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy replayproject sessions_app streaming
+	$(BIN)/mypy replayproject sessions_app streaming faults
 	$(BIN)/lint-imports
 
 lint-pages: ## types and format of the pages' JavaScript and CSS, where npm is installed
@@ -34,6 +34,9 @@ node_modules/.installed: package.json
 
 bench: $(VENV)/.dev ## measure; results as a table and as JSON (ARGS="codec viewers" for some)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+faults: $(VENV)/.dev ## break things and see what is promised kept (ARGS='--short "worker killed"')
+	$(BIN)/python -m faults $(ARGS)
 
 fuzz: $(VENV)/.dev ## hostile bytes for every parser (ARGS="csv_table --cases 1000000")
 	$(BIN)/python -m tests.fuzz $(ARGS)

@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from replayproject.backing import find_server, start_server
+from streaming.playback.protocol import MIN_LEAD
 from streaming.redis.clients import RedisClients
 from streaming.store.catalogue import SessionInfo
 from streaming.store.frame_store import FrameStore, SegmentKey
@@ -225,6 +226,25 @@ async def test_a_maker_that_fails_gives_the_right_back(
         await asyncio.wait(set(shared._pending))
     assert (await shared.claim("piece")).value == b"made"
     shared.close()
+
+
+async def test_a_maker_that_has_died_holds_nobody_up(
+    redis_clients: RedisClients, tmp_path: Path
+) -> None:
+    """It took the lock and never offered: each piece is waited for less than any buffer holds."""
+    clock = Clock()
+    mine = SharedCache(redis_clients, prefix=f"{tmp_path.name}:", patience=20.0, clock=clock)
+    dead = SharedCache(redis_clients, prefix=f"{tmp_path.name}:", patience=20.0)
+    assert (await dead.claim("piece")).token
+    waiting = asyncio.create_task(mine.claim("piece"))
+    while not mine.counts["waited_for_others"]:  # noqa: ASYNC110 - a counter sets no event
+        await asyncio.sleep(0)
+    clock.now += MIN_LEAD
+    claim = await waiting
+    assert (claim.value, claim.token, claim.shared) == (None, "", False)
+    assert mine.counts["gave_up_waiting"] == 1
+    mine.close()
+    dead.close()
 
 
 def test_four_workers_and_two_hundred_viewers_make_each_piece_once(

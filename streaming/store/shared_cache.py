@@ -42,11 +42,14 @@ FULL_SECONDS = 1.0
 """How long nothing is written to a server that said it is full. Reading goes on."""
 
 EXPIRY_SECONDS = 3600
-LOCK_MILLISECONDS = 5_000
-"""Longer than any one piece takes to make, so that a lock outlives its maker only by a crash."""
+LOCK_MILLISECONDS = 1_000
+"""Longer than any one piece takes to make, so that a lock outlives its maker only by a crash, or by
+an offer that Redis did not take."""
 
-BUILD_WAIT_SECONDS = 2.0
-"""How long another worker's piece is waited for before it is made here as well."""
+BUILD_WAIT_SECONDS = 0.2
+"""How long another worker's piece is waited for before it is made here as well. Less than the
+shortest lead, so that no buffer runs dry behind a maker that has died; making a piece twice costs a
+thread some milliseconds."""
 
 POLL_SECONDS, MAX_POLL_SECONDS = 0.002, 0.02
 

@@ -1,0 +1,110 @@
+"""The machine's clock is set: an hour forward, then an hour back behind where it was."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from replayproject.backing import find_server, start_server
+
+from ..proxy import FaultProxy
+from ..report import Promise, Seen
+from ..service import Service
+from ..stage import SETTLE_SECONDS, SLUG, Skip, Stage
+from ..viewers import Truth, audience
+
+LOG_TIME = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)", re.MULTILINE)
+LIBRARY = "libfaketime.so.1"
+
+
+def _library() -> Path:
+    """Raises: Skip where it is not installed."""
+    found = sorted(Path("/usr/lib").glob(f"*/faketime/{LIBRARY}"))
+    if not found:
+        raise Skip("libfaketime is not installed (Debian package: faketime)")
+    return found[0]
+
+
+async def clock_set(stage: Stage) -> Seen:
+    """Viewers play on; others lose their connections after each step and come back."""
+    binary = find_server()
+    if binary is None:
+        raise Skip("no valkey-server or redis-server")
+    # Not the service's own: its allocator does not start under libfaketime.
+    with start_server(binary) as backing:
+        return await _clock_set(stage, backing.url)
+
+
+async def _clock_set(stage: Stage, redis_url: str) -> Seen:
+    file = stage.fresh("clock")
+    _set(file, 0)
+    async with (
+        stage.service(
+            REDIS_URL=redis_url,
+            LD_PRELOAD=str(_library()),
+            FAKETIME_TIMESTAMP_FILE=str(file),
+            FAKETIME_CACHE_DURATION="1",
+            FAKETIME_DONT_FAKE_MONOTONIC="1",
+        ) as service,
+        FaultProxy(("127.0.0.1", service.port)) as proxy,
+    ):
+        truth = Truth(stage.recording(service))
+        far = f"ws://127.0.0.1:{proxy.port}/ws/sessions/{SLUG}/"
+        async with (
+            stage.watched(service, segments=20, rows=4) as people,
+            audience(far, truth, segments=10) as returning,
+        ):
+            await returning.play()
+            await asyncio.sleep(SETTLE_SECONDS)
+            broken = []
+            for hours in (1, -1):
+                _set(file, hours)
+                await _noticed(service, hours)
+                proxy.reset()
+                await asyncio.sleep(stage.seconds(10, 4))
+                if lost := await returning.lost():
+                    broken.append(f"{lost} of 10 who came back at {hours:+d} h not at their place")
+                broken += await _statistics(service, len(people.viewers) + len(returning.viewers))
+            seen = await stage.after(people, service.ready, broken=broken)
+            seen.told = "the log's times jump"
+            seen.wrong += returning.wrong
+            return seen
+
+
+def _set(file: Path, hours: int) -> None:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"{3600 * hours:+d}\n")
+
+
+async def _noticed(service: Service, hours: int) -> None:
+    """Wait until the service's clock is the new one. Raises: Skip if it stays as it was."""
+    for _ in range(50):
+        await service.get("/healthz")
+        said = LOG_TIME.findall(service.log())
+        if said and abs(_seconds(said[-1]) - time.time() - 3600 * hours) < 60:
+            return
+        await asyncio.sleep(0.1)
+    raise Skip("libfaketime does not move this service's clock")
+
+
+def _seconds(said: str) -> float:
+    return datetime.strptime(said, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC).timestamp()
+
+
+async def _statistics(service: Service, viewers: int) -> list[str]:
+    """What the metrics say wrongly."""
+    _, text = await service.get("/metrics")
+    broken = []
+    if "replay_statistics_complete 1" not in text:
+        broken.append("statistics are not complete")
+    found = re.findall(r"^replay_connections(?:\{[^}]*\})? (\S+)", text, re.MULTILINE)
+    counted = sum(float(number) for number in found)
+    if counted != viewers:
+        broken.append(f"the metrics count {counted:g} viewers of {viewers}")
+    return broken
+
+
+ROWS = {"clock set an hour forward, then back": (clock_set, Promise(healthy=5.0))}
