@@ -78,7 +78,7 @@ async def test_a_failure_is_logged_once_while_it_lasts_and_its_end(
 
 
 def test_messages_hold_no_password() -> None:
-    assert RedisClients("redis://user:secret@db:6380/1").address == "redis://db:6380/1"
+    assert RedisClients("redis://user:secret@db:6380/1").address == "redis://user:***@db:6380/1"
     assert RedisClients(NOWHERE).address == NOWHERE
 
 
