@@ -181,6 +181,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "csp",
+    "template_partials",
     "django_tasks",
     "django_tasks_db",
     "ninja",

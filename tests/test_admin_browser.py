@@ -90,6 +90,8 @@ def test_figures_move_without_taking_selection_sort_or_focus(
         page.wait_for_selector(row(connection))
     chosen = viewers[1][1]
     page.check(f"{row(chosen)} input")
+    page.fill("#searchbar", "half a na")
+    page.select_option("select[name=action]", "pause")
     page.focus(f"{row(chosen)} th a")
     marked = page.query_selector(row(chosen))
     assert marked is not None
@@ -105,6 +107,8 @@ def test_figures_move_without_taking_selection_sort_or_focus(
     assert marked.evaluate("row => row.isConnected"), "the row was replaced, not updated"
     assert page.evaluate("document.activeElement.closest('tr')?.dataset.id") == chosen
     assert "1 of" in page.inner_text("[data-live-selected]")
+    assert page.input_value("#searchbar") == "half a na"
+    assert page.input_value("select[name=action]") == "pause"
     shown = page.eval_on_selector_all(ROWS, "rows => rows.map((row) => row.dataset.id)")
     assert shown == sorted(shown)
     page.wait_for_selector(row(name), state="detached")

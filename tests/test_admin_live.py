@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -13,9 +14,12 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
+from streaming.admin.texts import CLOSE_CODES, VERDICTS, close_code_choices, meaning_of, reason_of
 from streaming.monitoring import board as sharing
 from streaming.monitoring import reader as reading
 from streaming.monitoring.board import BoardError
+from streaming.playback.protocol import CloseCode
+from streaming.statistics.diagnosis import Verdict
 from streaming.worker import WORKER, Worker
 
 pytestmark = pytest.mark.django_db
@@ -194,10 +198,38 @@ def test_pages_hold_no_inline_script_or_style(root: Client, worker: Running) -> 
         assert " onclick=" not in content
 
 
-def test_a_fragment_is_only_what_changes(root: Client, worker: Running) -> None:
-    content = root.get(LIST, {"fragment": "1"}).content
-    assert names(content) == ["viewer1", "viewer2"]
-    assert b"<html" not in content
+@pytest.mark.parametrize("page", PAGES)
+def test_a_fragment_is_a_part_of_its_page(page: str, root: Client, worker: Running) -> None:
+    fragment = root.get(page, {"fragment": "1"}).content.decode()
+    assert "<html" not in fragment
+    assert "live-tabs" not in fragment
+    whole = root.get(page).content.decode()
+    assert '<div id="live">' in whole
+    # Figures differ from one second to the next; the elements do not.
+    elements = re.findall(r"<[a-z]+", fragment)
+    assert len(elements) > 20
+    assert " ".join(elements) in " ".join(re.findall(r"<[a-z]+", whole))
+
+
+def test_empty_pages_say_why(root: Client, worker: Running) -> None:
+    assert "No connection has closed yet." in root.get(CLOSED).content.decode()
+    assert "No closed connection matches" in root.get(CLOSED, {"q": "x"}).content.decode()
+    filtered = root.get(LIST, {"q": "nothing like this"}).content.decode()
+    assert "No connection matches your search and filters." in filtered
+    for viewer in ("viewer1", "viewer2"):
+        worker.close(viewer, "went away", 1000)
+    assert "No one is watching." in root.get(LIST).content.decode()
+
+
+def test_every_verdict_and_close_code_has_words() -> None:
+    assert set(VERDICTS) == set(Verdict)
+    assert set(CLOSE_CODES) == set(CloseCode)
+    offered = {code: text for _, codes in close_code_choices() for code, text in codes}
+    assert set(offered) == set(CloseCode)
+    assert offered[CloseCode.UNAUTHENTICATED] == "4401 – not logged in"
+    assert meaning_of(1006) == ""
+    assert reason_of("server: not yours", CloseCode.FORBIDDEN) == "Server: no permission"
+    assert reason_of("client", 1005) == "Viewer left"
 
 
 def test_detail_shows_every_callback(root: Client, worker: Running) -> None:
@@ -225,7 +257,9 @@ def test_closed_connections_stay_visible(root: Client, worker: Running) -> None:
     assert "went away" in content
     assert "4408" in content
     for address in (f"{LIST}closed/viewer1/", f"{LIST}viewer1/change/"):
-        assert "went away" in root.get(address).content.decode()
+        closed = root.get(address).content.decode()
+        assert "went away, code 4408." in closed
+        assert 'value="disconnect"' not in closed
     assert names(root.get(LIST).content) == ["viewer2"]
     assert "went away" not in root.get(CLOSED, {"q": "nobody"}).content.decode()
 
@@ -273,6 +307,7 @@ def test_disconnect_asks_for_code_and_reason_first(root: Client, worker: Running
     chosen = {"action": "disconnect", "_selected_action": "viewer1"}
     asked = root.post(LIST, chosen)
     assert b'name="code"' in asked.content
+    assert b"Disconnect connection viewer1?" in asked.content
     assert worker.commands == []
     wrong = root.post(LIST, {**chosen, "code": "77", "reason": ""})
     assert b"errorlist" in wrong.content

@@ -94,7 +94,8 @@ def test_commands_show_a_workers_connections(
 
     printed = asyncio.run(profile())
     table, _, rest = printed.partition("{")
-    assert "viewer1" in table or "1 of 1 connections" in table
+    assert "viewer1" in table
+    assert "1 of 1 connections, 1 workers" in table
     found = json.loads("{" + rest)
     assert len(found["moments"]) == 3
     assert found["moments"][0]["connections"] == 1

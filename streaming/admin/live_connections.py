@@ -21,20 +21,20 @@ from ..playback.protocol import CloseCode
 from ..statistics.diagnosis import Verdict
 from ..worker import worker_of
 from .live_list import FIGURES, Cell, Column, cells, columns
-from .live_reports import clock, closed_row, report_context, searched_text, worker_context
+from .live_reports import (
+    CLOSED_HEADINGS,
+    clock,
+    closed_row,
+    report_context,
+    searched_text,
+    worker_context,
+)
+from .texts import ACTIONS, ACTIONS_DONE, INTROS, close_code_choices, reason_of
 
 PER_PAGE = 100
 STALE_S = 3.0
 """Figures come once a second; after three that did not come the page says that it is not live."""
 
-ACTIONS = {
-    "reset": "Reset statistics",
-    "disconnect": "Disconnect…",
-    "pause": "Pause viewer",
-    "keyframe": "Force keyframe",
-    "log_stats": "Log statistics",
-    "export": "Export as JSON",
-}
 _READING_ACTIONS = frozenset({"export"})
 _FRAGMENT = "fragment"
 _TEMPLATES = "admin/streaming/liveconnection"
@@ -45,11 +45,14 @@ class DisconnectForm(forms.Form):
 
     code = forms.TypedChoiceField(
         coerce=int,
-        choices=[(code.value, f"{code.value} {code.name.lower()}") for code in CloseCode],
+        label="Close code",
+        choices=close_code_choices,
         initial=CloseCode.DONE.value,
-        help_text="1000, 4400–4404 and 4413: the player stays away; others: it comes back.",
+        help_text="Tells the player why, and whether it may reconnect by itself.",
     )
-    reason = forms.CharField(max_length=100, required=False, help_text="Shown to the viewer.")
+    reason = forms.CharField(
+        max_length=100, required=False, help_text="Optional. Shown to the viewer."
+    )
 
 
 @admin.register(LiveConnection)
@@ -150,6 +153,7 @@ class LiveConnectionAdmin(admin.ModelAdmin):
             "title": "Closed connections",
             "tab": "closed",
             "page": page,
+            "headings": CLOSED_HEADINGS,
             "rows": [closed_row(report) for report in rows],
             "page_links": _page_links(request.GET, page),
             "query": request.GET.get("q", ""),
@@ -172,6 +176,7 @@ class LiveConnectionAdmin(admin.ModelAdmin):
                     "live": False,
                     "ended": report,
                     "closed_at": clock(report["closed_at"]),
+                    "reason": reason_of(report["reason"], report["code"]),
                     **report_context(report),
                 }
                 return self._render(request, "report", context)
@@ -202,7 +207,7 @@ class LiveConnectionAdmin(admin.ModelAdmin):
             messages.warning(request, "No action selected.")
             return HttpResponseRedirect(request.get_full_path())
         if not chosen:
-            messages.warning(request, "Select one or more connections to perform actions on.")
+            messages.warning(request, "Select one or more connections first.")
             return HttpResponseRedirect(request.get_full_path())
         if name in _READING_ACTIONS:
             return self._export(request, chosen)
@@ -212,7 +217,7 @@ class LiveConnectionAdmin(admin.ModelAdmin):
             form = DisconnectForm(request.POST if "code" in request.POST else None)
             if not form.is_valid():
                 context = {
-                    "title": "Disconnect viewers",
+                    "title": f"Disconnect {_connections(len(chosen))}",
                     "form": form,
                     "chosen": chosen,
                     "live": False,
@@ -227,8 +232,7 @@ class LiveConnectionAdmin(admin.ModelAdmin):
             except (NoSuchConnection, BoardError) as error:
                 messages.error(request, str(error))
         if done:
-            label = ACTIONS[name].rstrip("…")
-            messages.success(request, f"{label}: {done} connection{'s' * (done != 1)}.")
+            messages.success(request, ACTIONS_DONE[name].format(_connections(done)))
         return HttpResponseRedirect(request.get_full_path())
 
     def _export(self, request: HttpRequest, chosen: list[str]) -> HttpResponse:
@@ -251,9 +255,9 @@ class LiveConnectionAdmin(admin.ModelAdmin):
 
     def _render(self, request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
         """The page, or only what changes on it if the script of the page asks."""
-        fragment = _FRAGMENT in request.GET
+        fragment = request.method == "GET" and _FRAGMENT in request.GET
         request.current_app = self.admin_site.name
-        template = f"{_TEMPLATES}/{name}{'_live' * fragment}.html"
+        template = f"{_TEMPLATES}/{name}.html{'#live' * fragment}"
         everything = {
             **self.admin_site.each_context(request),
             # Two dozen columns need the width; breadcrumbs and tabs lead everywhere.
@@ -261,6 +265,7 @@ class LiveConnectionAdmin(admin.ModelAdmin):
             "opts": self.opts,
             "may_change": self.has_change_permission(request),
             "now": clock(time.time()),
+            "intro": INTROS.get(name, ""),
             **context,
         }
         return TemplateResponse(request, template, everything)
@@ -314,7 +319,7 @@ def _page_links(query: QueryDict, page: Page) -> list[dict[str, Any]]:
 
 
 def _facets(query: QueryDict, page: Page) -> list[dict[str, Any]]:
-    titles = {"session": "session", "worker": "worker", "verdict": "verdict", "status": "state"}
+    titles = {"session": "Session", "worker": "Worker", "verdict": "Verdict", "status": "State"}
     facets = []
     for name, title in titles.items():
         counts = page.facets.get(name, {})
@@ -347,6 +352,10 @@ def _liveness(published: list[float], problem: str) -> dict[str, Any]:
     """Whether the figures are fresh; `problem` is why they could not be read."""
     oldest_s = time.time() - min(published) if published else 0.0
     return {"problem": problem, "stale_s": round(oldest_s, 1) if oldest_s > STALE_S else None}
+
+
+def _connections(count: int) -> str:
+    return f"{count} connection{'s' * (count != 1)}"
 
 
 def _integer(text: str | None, default: int) -> int:

@@ -6,8 +6,26 @@ import json
 import time
 from typing import Any
 
+from ..statistics.diagnosis import Verdict
 from . import charts
-from .live_list import kind_of
+from .live_list import age_text, kind_of
+from .texts import VERDICTS, meaning_of, reason_of
+
+CLOSED_HEADINGS = (
+    ("Connection", ""),
+    ("Closed at", ""),
+    ("Reason", ""),
+    ("Code", ""),
+    ("Last verdict", ""),
+    ("User", ""),
+    ("Address", ""),
+    ("Session", ""),
+    ("Duration", "numeric"),
+    ("Frames sent", "numeric"),
+    ("Data sent", "numeric"),
+    ("Frames dropped", "numeric"),
+)
+"""Of the closed connections' table: the heading and its CSS class."""
 
 
 def closed_row(report: dict[str, Any]) -> dict[str, Any]:
@@ -19,9 +37,10 @@ def closed_row(report: dict[str, Any]) -> dict[str, Any]:
         "user": about.get("user") or "–",
         "address": about.get("address") or "–",
         "session": about.get("session") or "–",
-        "reason": report["reason"],
+        "reason": reason_of(report["reason"], report["code"]),
         "code": report["code"],
-        "age": f"{report['age_s']:,.0f} s",
+        "meaning": meaning_of(report["code"]),
+        "age": age_text(report["age_s"]),
         "frames": f"{report['frames_out']:,}",
         "bytes": charts.size(report["bytes_out"]),
         "dropped": f"{dropped:,}",
@@ -39,9 +58,9 @@ def report_context(report: dict[str, Any]) -> dict[str, Any]:
         {"name": title, "bars": charts.histogram(report[name]["histogram"]),
          **_durations(report[name])}
         for name, title in (
-            ("answer", "receive → first send"),
+            ("answer", "command → first send"),
             ("seek", "seek → first frame"),
-            ("round_trip", "client round trip"),
+            ("round_trip", "round trip to the client"),
         )
     ]  # fmt: skip
     expected = report["expected_interval_ns"]
@@ -50,18 +69,46 @@ def report_context(report: dict[str, Any]) -> dict[str, Any]:
         "report": report,
         "hello": json.dumps(report["about"], indent=1, ensure_ascii=False),
         "verdict_kind": kind_of(report["verdict"]),
+        "verdict_sentence": VERDICTS[Verdict(report["verdict"])],
+        "facts": _facts(report),
         "callbacks": callbacks,
         "latencies": latencies,
         "timeline": charts.timeline(report["timeline"]),
         "sparkline": charts.sparkline(report["sparkline"], report["target_fps"]),
         "expected_interval": charts.duration(expected),
         "interval_too_long": longest > 2 * expected,
-        "bytes_out": charts.size(report["bytes_out"]),
-        "bytes_in": charts.size(report["bytes_in"]),
-        "pending": charts.size(report["pending_bytes"]),
-        "paused": charts.duration(report["paused_ns"]),
-        "unacknowledged": charts.duration(report["unacknowledged_for_ns"]),
     }
+
+
+def _facts(report: dict[str, Any]) -> list[tuple[str, Any]]:
+    """What the report says about the connection as a whole, as names and values."""
+    about, window = report["about"], report["window"]
+    dropped = [f"{count:,} {name.replace('_', ' ')}" for name, count in report["dropped"].items()]
+    buffered = report["client_buffer_s"]
+    paused_now = ", paused now" if report["transport_paused"] else ""
+    paused = f"{report['pauses']:,} times, {charts.duration(report['paused_ns'])} in total"
+    return [
+        ("Session", about.get("session") or "–"),
+        ("User", about.get("user") or "–"),
+        ("Address", about.get("address") or "–"),
+        ("Worker", report["worker"]),
+        ("State", report["status"] + " (hidden tab)" * report["hidden"]),
+        ("Playhead", f"frame {report['frame']:,}"),
+        ("Speed", f"{report['speed']:g}×"),
+        ("Seek generation", report["generation"]),
+        ("Target rate", f"{report['target_fps']:.1f} frames/s"),
+        ("Credit", "–" if window is None else f"{report['credit']} of {window} messages"),
+        ("Unacknowledged for", charts.duration(report["unacknowledged_for_ns"])),
+        ("Waiting in the socket", charts.size(report["pending_bytes"])),
+        ("Sending paused", (paused if report["pauses"] else "never") + paused_now),
+        ("Buffered by the client", "–" if buffered is None else f"{buffered:.1f} s"),
+        ("Frames sent", f"{report['frames_out']:,}"),
+        ("Frames dropped", ", ".join(dropped) or "none"),
+        ("Sent", f"{charts.size(report['bytes_out'])} in {report['messages_out']:,} messages"),
+        ("Received", f"{charts.size(report['bytes_in'])} in {report['messages_in']:,} messages"),
+        ("Seeks", f"{report['seeks']:,}"),
+        ("Connected for", age_text(report["age_s"])),
+    ]  # fmt: skip
 
 
 def _durations(figures: dict[str, Any]) -> dict[str, Any]:
@@ -110,26 +157,28 @@ def worker_context(worker: dict[str, Any]) -> dict[str, Any]:
 
 
 def searched_text(report: dict[str, Any]) -> str:
-    about = report["about"]
-    values = (about.get("user"), about.get("address"), about.get("session"), report["reason"])
-    return " ".join(str(v) for v in (report["connection"], report["code"], *values)).lower()
+    about, code = report["about"], report["code"]
+    reason = reason_of(report["reason"], code)
+    values = (about.get("user"), about.get("address"), about.get("session"), reason)
+    return " ".join(str(v) for v in (report["connection"], code, *values)).lower()
 
 
 def _store_figures(store: dict[str, Any]) -> list[tuple[str, str]]:
     """The frame store's nested figures as (name, text), hit rates first."""
     shown = []
-    for part, figures in store.items():
+    for name, figures in store.items():
         if not isinstance(figures, dict):
             continue
+        part = "payloads" if name == "made" else name
         hits, misses = figures.get("hits", 0), figures.get("misses", 0)
         if hits + misses:
             shown.append((f"{part} hit rate", f"{hits / (hits + misses):.1%}"))
-        for name, value in figures.items():
+        for figure, value in figures.items():
             if isinstance(value, bool):
                 text = "yes" if value else "no"
             else:
-                text = charts.size(value) if name in ("bytes", "limit") else f"{value:,}"
-            shown.append((f"{part} {name}".replace("_", " "), text))
+                text = charts.size(value) if figure in ("bytes", "limit") else f"{value:,}"
+            shown.append((f"{part} {figure}".replace("_", " "), text))
     return shown
 
 
