@@ -14,6 +14,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -76,7 +77,7 @@ class Registry:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._share = 0.0
         self._watched = False
-        self.missed = 0
+
         self.own_fields: dict[bytes, bytes] = {}
         """What was last published of this worker, or would have been if the board had answered."""
 
@@ -220,13 +221,12 @@ class Registry:
             self.monitor.stop()
             self.monitor = None
         self._loop = None
-        try:
+        # The board has logged what it could not do.
+        with suppress(BoardError):
             # What has closed since the last second.
             while self._unsent:
                 await self.publish()
             await self.board.remove(self.worker_id)
-        except BoardError:
-            self.missed += 1
 
     async def publish(self) -> None:
         """Publish once: rows within the budget, this worker's figures, who has closed.
@@ -299,11 +299,9 @@ class Registry:
     async def _publish_for_ever(self) -> None:
         while True:
             began = time.monotonic()
-            try:
+            # Logged by the board. Viewers are served; the figures of this second are lost.
+            with suppress(BoardError):
                 await self.publish()
-            except BoardError:
-                # Logged by the board. Viewers are served; the figures of this second are lost.
-                self.missed += 1
             await asyncio.sleep(max(0.0, PUBLISH_S - (time.monotonic() - began)))
 
     async def _refresh_blocks(self) -> dict[int, bytes]:

@@ -186,8 +186,6 @@ def backoff(attempt: int, share: float) -> float:
 
 _HEADER: Final = struct.Struct(">BBBIBIBIBHBh")
 _BIN: Final = struct.Struct(">BI")
-DATA_OVERHEAD: Final = _HEADER.size + _BIN.size
-"""Bytes of a segment message that are not its payload."""
 
 
 def data_header(
