@@ -222,7 +222,7 @@ class Supervisor:
         os.close(child.ready_pipe)
         child.ready_pipe = -1
         if child.ready and child.replacement and self._replacing:
-            self._tell_to_end(self._replacing.pop(0))
+            self._terminate(self._replacing.pop(0))
             if self._replacing:
                 self._start(self._replacing[0].kind, replacement=True)
         if not self._listening and all(c.ready for c in self._children if c.kind.reports):
@@ -289,7 +289,7 @@ class Supervisor:
 
     # -- the end --------------------------------------------------------------------------------
 
-    def _tell_to_end(self, child: Child) -> None:
+    def _terminate(self, child: Child) -> None:
         child.ending = True
         if child.process.poll() is None:
             child.process.terminate()
@@ -297,7 +297,7 @@ class Supervisor:
     def _end_all(self) -> None:
         ours = [child for child in self._children if child.kind.owned]
         for child in ours:
-            self._tell_to_end(child)
+            self._terminate(child)
         deadline = time.monotonic() + END_SECONDS
         for child in ours:
             try:

@@ -137,7 +137,7 @@ class SessionLock:
         probe.release(keep_text=True)
         return False
 
-    def will_leave(self, recording: str) -> None:
+    def add_leftover(self, recording: str) -> None:
         """List a recording that is to be removed unless the database names it in the end."""
         if recording:
             self._lock.add_line(recording)

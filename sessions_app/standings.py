@@ -34,7 +34,7 @@ _GRID_BREAK = 0.012
 """Laps between two neighbours on the grid that no row of empty slots explains: 50 m and more."""
 _MOVED = 0.002
 """Laps: more than a standing car's position trembles."""
-_CALMING = 3
+_SMOOTHING_PASSES = 3
 """Passes of the smoothing that takes the jitter out of progress; reaches three samples, 0.7 s."""
 _WARP_LIMIT = 0.02
 """Laps by which a crossing time may disagree with the projection and still be believed: about
@@ -61,7 +61,7 @@ def progress_from_track(
         return progress
     times = np.asarray(time, dtype=np.float64)[known]
     laps = _unwrap(np.asarray(fraction, dtype=np.float64)[known])
-    laps = _without_jitter(times, _without_slips(laps))
+    laps = _without_jitter(times, _without_outliers(laps))
     laps -= np.rint(np.interp(start_time, times, laps))
     laps = _anchor(times, laps, crossings)
     progress[known] = laps
@@ -76,7 +76,7 @@ def _unwrap(fraction: NDArray[np.float64]) -> NDArray[np.float64]:
     return laps
 
 
-def _without_slips(laps: NDArray[np.float64]) -> NDArray[np.float64]:
+def _without_outliers(laps: NDArray[np.float64]) -> NDArray[np.float64]:
     """Samples far off their neighbours' median replaced by it."""
     if len(laps) < _JUMP_WINDOW:
         return laps
@@ -87,7 +87,7 @@ def _without_slips(laps: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _without_jitter(times: NDArray[np.float64], laps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Each sample drawn halfway to the line between its neighbours, `_CALMING` times over.
+    """Each sample drawn halfway to the line between its neighbours, `_SMOOTHING_PASSES` times over.
 
     Positions come up to 10 m early or late, which would make gaps tremble by tenths of a second; a
     car's real speed hardly changes within the second that this looks at.
@@ -96,7 +96,7 @@ def _without_jitter(times: NDArray[np.float64], laps: NDArray[np.float64]) -> ND
         return laps
     part = (times[1:-1] - times[:-2]) / (times[2:] - times[:-2])
     calm = laps.copy()
-    for _ in range(_CALMING):
+    for _ in range(_SMOOTHING_PASSES):
         between = calm[:-2] + part * (calm[2:] - calm[:-2])
         calm[1:-1] += (between - calm[1:-1]) / 2
     return calm
@@ -124,11 +124,13 @@ def _anchor(
     np.add.at(steps, change, np.diff(np.concatenate(([0.0], whole))))
     laps = laps + np.cumsum(steps[:-1])
     rest = number - np.interp(at, times, laps)
-    believed = np.abs(rest) < _WARP_LIMIT
-    if believed.any():
-        first = min(times[0], at[believed][0])
-        nodes = np.concatenate(([first], at[believed]))
-        laps = laps + np.interp(times, nodes, np.concatenate(([rest[believed][0]], rest[believed])))
+    consistent = np.abs(rest) < _WARP_LIMIT
+    if consistent.any():
+        first = min(times[0], at[consistent][0])
+        nodes = np.concatenate(([first], at[consistent]))
+        laps = laps + np.interp(
+            times, nodes, np.concatenate(([rest[consistent][0]], rest[consistent]))
+        )
     return laps
 
 

@@ -107,16 +107,16 @@ def _store(
     before = session.recording if session is not None else ""
     name = f"{slug}.{datetime.now(UTC):%Y%m%d%H%M%S%f}.mcap"
     _filled(session or Session(slug=slug), result, access, name)
-    lock.will_leave(name)
+    lock.add_leftover(name)
     start = result.start_time
     version = write_recording(
         Path(settings.RECORDINGS_DIR) / name,
         result.columns,
         start_ns=0 if start is None else int(start.timestamp() * 1_000_000_000),
-        metadata=_portable(result),
+        metadata=_file_metadata(result),
         progress=lambda fraction: report(fraction, "writing the recording"),
     )
-    lock.will_leave(before)
+    lock.add_leftover(before)
     with transaction.atomic():
         # Read again: somebody may have changed who may watch while the recording was written.
         there = Session.objects.select_for_update().filter(slug=slug).first()
@@ -159,7 +159,7 @@ def _filled(session: Session, result: ImportResult, access: str | None, name: st
     return session
 
 
-def _portable(result: ImportResult) -> dict[str, Any]:
+def _file_metadata(result: ImportResult) -> dict[str, Any]:
     """What the file says of itself beside its frames, so that it can be moved on its own."""
     return {
         "title": result.title,

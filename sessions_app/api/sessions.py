@@ -172,10 +172,10 @@ async def get_session(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _job(job: ImportJob, staff: bool) -> JobOut:
     """Why an import failed may show paths of this machine and values of the source."""
-    told = JobOut.from_orm(job)
+    out = JobOut.from_orm(job)
     if job.error and not staff:
-        told.error = told.message = FAILED
-    return told
+        out.error = out.message = FAILED
+    return out
 
 
 def _links(session: Session) -> SessionLinks:

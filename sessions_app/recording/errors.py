@@ -23,7 +23,7 @@ class ChangedRecording(CorruptRecording):
     """A recording file that somebody wrote to while it was open: open it anew to see what it is."""
 
 
-def in_words(error: Exception) -> str:
+def public_reason(error: Exception) -> str:
     """Why a recording cannot be read, for everybody to read: without paths or positions."""
     if isinstance(error, TruncatedRecording):
         return "the recording's file ends early"

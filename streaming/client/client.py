@@ -144,7 +144,7 @@ class ReplayClient:
 
     async def __aenter__(self) -> Self:
         await self._open()
-        self._reader = asyncio.create_task(self._read_on())
+        self._reader = asyncio.create_task(self._read_until_closed())
         try:
             await self.ready()
         except BaseException:
@@ -163,7 +163,7 @@ class ReplayClient:
     async def ready(self) -> None:
         """Wait until the session has frames: at once, unless it is being imported."""
         while self._schema is None:
-            await self._woken()
+            await self._wait_for_change()
 
     async def close(self) -> None:
         """Say good-bye and end. Safe to call twice."""
@@ -257,7 +257,7 @@ class ReplayClient:
             # One by one, a flood of seeks would become a flood of acknowledgements.
             if self._unacknowledged >= self._acknowledged + max(1, self.window // 2):
                 await self._acknowledge()
-            await self._woken()
+            await self._wait_for_change()
 
     async def _acknowledge(self) -> None:
         if self._unacknowledged:
@@ -271,7 +271,7 @@ class ReplayClient:
             self._unacknowledged = self._data.popleft().seq
             self.stale_dropped += 1
 
-    async def _woken(self) -> None:
+    async def _wait_for_change(self) -> None:
         if self._closed is not None:
             raise self._closed
         self._wake.clear()
@@ -303,20 +303,20 @@ class ReplayClient:
         with contextlib.suppress(ConnectionClosed):
             await self._socket.send(json.dumps({k: v for k, v in hello.items() if v is not None}))
 
-    async def _read_on(self) -> None:
+    async def _read_until_closed(self) -> None:
         """Read until closed for good, taking up what can be taken up."""
         try:
             while True:
                 code, reason = await self._read()
                 if not may_return(code):
                     raise ReplayClosed(code, reason)
-                self._lost(code)
+                self._forget_connection(code)
                 await self._reopen(code, reason)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
             self._closed = error
-            self._lost(0)
+            self._forget_connection(0)
         finally:
             self._wake.set()
 
@@ -349,7 +349,7 @@ class ReplayClient:
             return
         raise ReplayClosed(code, f"{reason}; gave up after {self.max_retries} attempts to return")
 
-    def _lost(self, code: int) -> None:
+    def _forget_connection(self, code: int) -> None:
         """Whoever waits for an answer will not get it; frames of the old connection are no longer
         to be acknowledged."""
         self._unacknowledged = self._acknowledged = 0

@@ -264,9 +264,9 @@ class Connection:
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside receiving; it ends with the connection."""
         assert self._tasks is not None, "spawned before `run`"
-        self._tasks.create_task(self._guarded(work))
+        self._tasks.create_task(self._run_spawned(work))
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _run_spawned(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
         except Exception:

@@ -34,7 +34,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from sessions_app.recording import RecordingError, in_words
+from sessions_app.recording import RecordingError, public_reason
 
 from ..playback.event_track import EventTrack
 from ..playback.plan import Fetch
@@ -248,14 +248,14 @@ class Pump:
         try:
             while self._closing is None:
                 self._woken = False
-                await self._talk()
+                await self._send_control()
                 if self.viewer is None:
                     await self._sleep(math.inf)
                     continue
                 started_ns = time.monotonic_ns()
                 wake = await self._turn(self.viewer)
                 if self.events is not None:
-                    wake = min(wake, self._tell_events(self.events, self.viewer))
+                    wake = min(wake, self._enqueue_events(self.events, self.viewer))
                 now_ns = time.monotonic_ns()
                 self._statistics.tick.record(now_ns - started_ns, now_ns)
                 if not self.viewer.owes_state:
@@ -263,9 +263,9 @@ class Pump:
                     await self._sleep(wake, viewer.slack if wake == viewer.wake else 0.0)
         finally:
             self._wheel.cancel(self)
-            self._abandon()
+            self._cancel_read()
 
-    async def _talk(self) -> None:
+    async def _send_control(self) -> None:
         """Send the control messages that wait."""
         messages, self._outbox = self._outbox, []
         viewer = self.viewer
@@ -309,7 +309,7 @@ class Pump:
             await self._write(messages, frames)
         return wake
 
-    def _tell_events(self, events: EventTrack, viewer: Viewer) -> float:
+    def _enqueue_events(self, events: EventTrack, viewer: Viewer) -> float:
         """Say what the playhead has passed. Returns: when it passes the next."""
         for event in events.passed(viewer.timeline, viewer.generation, self._clock()):
             self.enqueue(event)
@@ -354,7 +354,7 @@ class Pump:
                         return None
                     self._loading = None
                     return wanted, task.result()
-                self._abandon()
+                self._cancel_read()
             content = self._cached(viewer, fetch)
         except (OSError, RecordingError, StaleVersion, LookupError) as error:
             self._failed(error)
@@ -374,12 +374,12 @@ class Pump:
                 SegmentKey(info.version, fetch.stride, fetch.segment, self.subset)
             )
         rows = store.rows_if_cached(info, fetch.first_frame, 1, fetch.stride, self.subset)
-        if rows and viewer.timeline.running and not fetch.pull:
+        if rows and viewer.timeline.running and not fetch.on_request:
             steps = math.ceil(AHEAD_SECONDS * viewer.target_fps)
             soon = fetch.first_frame + steps * fetch.step
             # On the grid: what comes first after a seek may lie beside it.
             soon -= soon % fetch.stride
-            store.expect_rows(info, soon, fetch.stride, self.subset)
+            store.prefetch_rows(info, soon, fetch.stride, self.subset)
         return rows[0] if rows else None
 
     async def _load(self, fetch: Fetch) -> bytes:
@@ -402,7 +402,7 @@ class Pump:
             task.exception()
             self.wake()
 
-    def _abandon(self) -> None:
+    def _cancel_read(self) -> None:
         """Stop waiting for a read; the store goes on with it if others wait for the same."""
         if self._loading is not None:
             self._loading[2].cancel()
@@ -417,7 +417,7 @@ class Pump:
             # Of those the store has told the log, once for all the file's viewers.
             logger.warning("frames could not be read: %s", error)
         self._retry_at = self._clock() + RETRY_SECONDS
-        problem = f"frames could not be read: {in_words(error)}; trying again"
+        problem = f"frames could not be read: {public_reason(error)}; trying again"
         self.enqueue(
             {
                 "type": MessageType.ERROR.value,

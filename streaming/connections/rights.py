@@ -31,7 +31,7 @@ REVIEW_SECONDS = 2.0
 """Between two looks; who may not watch any more is told within this and one look."""
 
 
-class Standing(NamedTuple):
+class SessionRights(NamedTuple):
     """What a session is now: who may see it, and the version of its recording."""
 
     access: str
@@ -55,7 +55,7 @@ class Watching(Protocol):
         """What it plays is not what the session has now: it is to come back."""
 
 
-Read = Callable[[Iterable[str]], Mapping[str, Standing]]
+Read = Callable[[Iterable[str]], Mapping[str, SessionRights]]
 
 
 class RightsReview:
@@ -76,7 +76,7 @@ class RightsReview:
             every: seconds between two looks.
         """
         self._connections = connections
-        self._read = read or read_standings
+        self._read = read or read_session_rights
         self._every = every
 
     async def run(self) -> None:
@@ -97,33 +97,33 @@ class RightsReview:
         slugs = {connection.slug for connection in watching}
         if not slugs:
             return
-        standings: Mapping[str, Standing] = await database_sync_to_async(self._read)(slugs)
+        by_slug: Mapping[str, SessionRights] = await database_sync_to_async(self._read)(slugs)
         logins: dict[str, Visitor] = {}
         for connection in watching:
-            standing = standings.get(connection.slug)
-            if standing is None:
+            rights = by_slug.get(connection.slug)
+            if rights is None:
                 connection.revoke(CloseCode.NO_SUCH_SESSION, "the session was deleted")
                 continue
             visitor = connection.visitor
-            if standing.access != Session.Access.PUBLIC and visitor.login:
+            if rights.access != Session.Access.PUBLIC and visitor.login:
                 if visitor.login not in logins:
                     logins[visitor.login] = await _user_of_key(visitor.login)
                 visitor = logins[visitor.login]
             decision = decide(
-                standing.access, authenticated=visitor.authenticated, staff=visitor.staff
+                rights.access, authenticated=visitor.authenticated, staff=visitor.staff
             )
             if decision is Decision.LOGIN_REQUIRED:
                 connection.revoke(CloseCode.UNAUTHENTICATED, "log in to watch this session")
             elif decision is Decision.FORBIDDEN:
                 connection.revoke(CloseCode.FORBIDDEN, "this session is for staff")
-            elif connection.version not in (None, standing.version):
+            elif connection.version not in (None, rights.version):
                 connection.replaced()
 
 
-def read_standings(slugs: Iterable[str]) -> dict[str, Standing]:
+def read_session_rights(slugs: Iterable[str]) -> dict[str, SessionRights]:
     """Those of the sessions that exist, as they are in the database now; blocking."""
     found = Session.objects.filter(slug__in=list(slugs)).values_list("slug", "access", "version")
-    return {slug: Standing(access, version) for slug, access, version in found}
+    return {slug: SessionRights(access, version) for slug, access, version in found}
 
 
 async def _user_of_key(key: str) -> Visitor:

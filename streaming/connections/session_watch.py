@@ -11,7 +11,7 @@ from typing import Protocol
 from ..store.catalogue import Catalogue, CatalogueUnavailable, SessionInfo
 from ..store.frame_store import FrameStore
 
-LOOK_EVERY = 0.5
+POLL_SECONDS = 0.5
 """Seconds. The catalogue asks the database once a second at most."""
 
 
@@ -53,7 +53,7 @@ class SessionWatch:
     async def _watch(self, slug: str) -> None:
         before: tuple[SessionInfo, int] | None = None
         while slug in self._watchers:
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(POLL_SECONDS)
             try:
                 info = await self._catalogue.find(slug)
             except CatalogueUnavailable:

@@ -59,7 +59,7 @@ class Handler(Protocol):
 
 
 class Board(Protocol):
-    """The worker's side. All but `tell_of_stall` run on the event loop."""
+    """The worker's side. All but `report_stall` run on the event loop."""
 
     async def publish(
         self, worker_id: str, worker: bytes, blocks: dict[int, bytes], closed: list[bytes]
@@ -75,7 +75,7 @@ class Board(Protocol):
     async def remove(self, worker_id: str) -> None:
         """The worker ends. Raises: BoardError."""
 
-    def tell_of_stall(self, worker_id: str, seconds: float, stack: str) -> None:
+    def report_stall(self, worker_id: str, seconds: float, stack: str) -> None:
         """Keep the worker on the board while its loop stands still. Called in a thread."""
 
     def report(self) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class MemoryBoard:
             self._fields.pop(worker_id, None)
             self._serving.pop(worker_id, None)
 
-    def tell_of_stall(self, worker_id: str, seconds: float, stack: str) -> None:
+    def report_stall(self, worker_id: str, seconds: float, stack: str) -> None:
         """As with Redis; the page itself answers only when the loop runs again."""
         with self._lock:
             if worker_id in self._fields:
@@ -245,7 +245,7 @@ class RedisBoard:
         except RedisAway as error:
             raise BoardError(str(error)) from error
 
-    def tell_of_stall(self, worker_id: str, seconds: float, stack: str) -> None:
+    def report_stall(self, worker_id: str, seconds: float, stack: str) -> None:
         """Over a connection of its own, since the loop's cannot be used."""
         if self._for_stalls is None:
             self._for_stalls = self._clients.for_threads()
@@ -266,14 +266,14 @@ class RedisBoard:
 
     async def _take_number(self, worker_id: str) -> None:
         """The lowest number that no living worker has: a name for people and for metrics."""
-        await self._forget_the_dead()
+        await self._remove_dead_workers()
         for number in range(1, _MOST_WORKERS):
             name = f"{_PREFIX}:number:{number}"
             if await self._client.set(name, worker_id, nx=True, ex=EXPIRE_S):
                 self._number = number
                 return
 
-    async def _forget_the_dead(self) -> None:
+    async def _remove_dead_workers(self) -> None:
         """Take workers that were killed off the list, which otherwise only readers do."""
         name = f"{_PREFIX}:workers"
         members: set[Any] = await self._client.smembers(name)

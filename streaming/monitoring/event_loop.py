@@ -26,7 +26,7 @@ BEAT_S = 0.05
 STALL_S = 0.25
 # The stack is taken well before that: of a stall that is just long enough, looking when it counts
 # as one would often be too late. The thread looks as often as leaves none of them out.
-LOOK_S = 0.1
+CHECK_S = 0.1
 # Ten seconds of heartbeats.
 _RECENT_BEATS = 200
 _STACK_FRAMES = 40
@@ -102,12 +102,12 @@ class LoopMonitor:
                 "the event loop was blocked for %.0f ms by\n%s", lag_ns / 1e6, stack or "?"
             )
 
-    def look(self, now_ns: int) -> str:
+    def overdue_stack(self, now_ns: int) -> str:
         """The stack of what blocks the loop, if its heartbeat is overdue; else "".
 
         Called in the watching thread; keeps the stack for the heartbeat that ends the stall.
         """
-        if now_ns - self._beat_ns < (BEAT_S + LOOK_S) * SECOND:
+        if now_ns - self._beat_ns < (BEAT_S + CHECK_S) * SECOND:
             return ""
         if not self._stack:
             frame = sys._current_frames().get(self._loop_thread)
@@ -127,13 +127,13 @@ class LoopMonitor:
         self._timer = loop.call_later(BEAT_S, self._beat, loop)
 
     def _watch(self) -> None:
-        told_ns = 0
-        while not self._stop.wait(LOOK_S):
+        reported_ns = 0
+        while not self._stop.wait(CHECK_S):
             now_ns = self._clock()
-            stack = self.look(now_ns)
+            stack = self.overdue_stack(now_ns)
             lasted_ns = now_ns - self._beat_ns
-            if stack and self._on_stall and lasted_ns >= SECOND and now_ns - told_ns >= SECOND:
-                told_ns = now_ns
+            if stack and self._on_stall and lasted_ns >= SECOND and now_ns - reported_ns >= SECOND:
+                reported_ns = now_ns
                 self._on_stall(lasted_ns / SECOND, stack)
 
 

@@ -26,7 +26,7 @@ from ..statistics.totals import Totals
 from .blocks import BLOCK, Block, Closed
 from .board import CLOSED_KEPT, Board, BoardError
 from .event_loop import LoopMonitor, ProcessMeter, stall_report
-from .rows import COLUMNS, introduce, judge, loop_lag_ms, summarise
+from .rows import COLUMNS, diagnose_connection, loop_lag_ms, placeholder_row, summarise
 
 logger = logging.getLogger("streaming.monitoring")
 
@@ -64,8 +64,8 @@ class Registry:
         self._clock = clock
         self._wall = wall
         self._blocks: list[Block] = []
-        self._room: list[Block] = []
-        self._where: dict[str, Block] = {}
+        self._blocks_with_space: list[Block] = []
+        self._block_of: dict[str, Block] = {}
         self._next = 0
         self._unsent: deque[Closed] = deque(maxlen=CLOSED_KEPT)
         self._meter = ProcessMeter()
@@ -75,7 +75,7 @@ class Registry:
         self._frames_before = (clock(), 0)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._share = 0.0
+        self._publishing_share = 0.0
         self._watched = False
 
         self.own_fields: dict[bytes, bytes] = {}
@@ -89,7 +89,7 @@ class Registry:
         about: session (slug), user, address, encoding, hello: what the operator should see.
         Raises: ValueError if that connection is already open.
         """
-        if connection_id in self._where:
+        if connection_id in self._block_of:
             raise ValueError(f"connection {connection_id} is already open")
         self.start()
         statistics = ConnectionStatistics(
@@ -99,21 +99,21 @@ class Registry:
             silent=not self._enabled,
             **about,
         )
-        while self._room and len(self._room[-1].open) >= BLOCK:
-            self._room.pop()
-        if not self._room:
+        while self._blocks_with_space and len(self._blocks_with_space[-1].open) >= BLOCK:
+            self._blocks_with_space.pop()
+        if not self._blocks_with_space:
             self._blocks.append(Block(len(self._blocks)))
-            self._room.append(self._blocks[-1])
-        block = self._room[-1]
+            self._blocks_with_space.append(self._blocks[-1])
+        block = self._blocks_with_space[-1]
         block.open[connection_id] = statistics
         block.changed = True
-        self._where[connection_id] = block
+        self._block_of[connection_id] = block
         self._opened += 1
         return statistics
 
     def close(self, connection_id: str, reason: str, code: int) -> None:
         """The connection has ended. Raises: KeyError if it was not open."""
-        block = self._where.pop(connection_id)
+        block = self._block_of.pop(connection_id)
         statistics = block.open.pop(connection_id)
         block.changed = True
         # The engine's viewer must not be kept alive by its last figures.
@@ -123,17 +123,17 @@ class Registry:
             # At once: rows have their turn, and thousands may close before this block's.
             block.retired.add_connection(statistics)
         if len(block.open) == BLOCK - 1:
-            self._room.append(block)
+            self._blocks_with_space.append(block)
         self._closed[code] = self._closed.get(code, 0) + 1
         self._unsent.append(Closed(statistics, reason, code, self._clock(), self._wall()))
 
     def get(self, connection_id: str) -> ConnectionStatistics | None:
         """The statistics of an open connection."""
-        block = self._where.get(connection_id)
+        block = self._block_of.get(connection_id)
         return block.open[connection_id] if block is not None else None
 
     def __len__(self) -> int:
-        return len(self._where)
+        return len(self._block_of)
 
     # -- commands -------------------------------------------------------------------------------
 
@@ -161,14 +161,14 @@ class Registry:
         now_ns = self._clock()
         if name == "report":
             statistics.sample(now_ns)
-            found = judge(statistics, now_ns, loop_lag_ms(self.monitor))
+            found = diagnose_connection(statistics, now_ns, loop_lag_ms(self.monitor))
             return {
                 **connection_report(statistics, now_ns),
                 "worker": self.worker_id,
                 "diagnosis": asdict(found),
             }
         if name == "reset":
-            block = self._where[connection_id]
+            block = self._block_of[connection_id]
             block.retired.add_connection(statistics)
             statistics.reset(now_ns)
         elif name == "log_stats":
@@ -204,12 +204,12 @@ class Registry:
             self.monitor.stop()
         self._loop = loop
         self._tasks.clear()
-        self.monitor = LoopMonitor(clock=self._clock, on_stall=self._tell_of_stall)
+        self.monitor = LoopMonitor(clock=self._clock, on_stall=self._report_stall)
         self.monitor.start(loop)
-        for coroutine in (self._publish_for_ever(), self.board.serve(self.worker_id, self)):
+        for coroutine in (self._publish_periodically(), self.board.serve(self.worker_id, self)):
             task = loop.create_task(coroutine)
             self._tasks.add(task)
-            task.add_done_callback(self._ended)
+            task.add_done_callback(self._task_ended)
 
     async def stop(self) -> None:
         """Publish no more, and take this worker off the board."""
@@ -235,11 +235,13 @@ class Registry:
         """
         began = time.thread_time()
         rows = await self._refresh_blocks() if self._enabled else {}
-        closed = [msgpack.packb({**c.report(), "worker": self.worker_id}) for c in self._take()]
+        closed = [
+            msgpack.packb({**c.report(), "worker": self.worker_id}) for c in self._next_closed()
+        ]
         worker = self.report()
         packed = msgpack.packb(worker)
         spent = time.thread_time() - began
-        self._share += 0.2 * (spent - self._share)
+        self._publishing_share += 0.2 * (spent - self._publishing_share)
         kept = {b"b%d" % block.number: block.packed for block in self._blocks if block.packed}
         # A new one each time: `/metrics` reads it in a thread.
         self.own_fields = {b"worker": packed, **kept}
@@ -265,13 +267,13 @@ class Registry:
             "columns": COLUMNS,
             "published_at": self._wall(),
             "started_at": self._started_at,
-            "connections": len(self._where),
+            "connections": len(self._block_of),
             "opened": self._opened,
             "closed": dict(self._closed),
             "frames_rate": max(0.0, (frames - frames_before) / passed_s),
             "cpu": cpu,
             "memory": memory,
-            "publishing_share": self._share,
+            "publishing_share": self._publishing_share,
             "loop_lag": monitor.lag.report() if monitor else None,
             "loop_recent_ms": loop_lag_ms(monitor),
             "stalls": monitor.stalls if monitor else 0,
@@ -296,7 +298,7 @@ class Registry:
         title = f"callback statistics of worker {self.worker_id}: {self._opened} connections"
         logger.info("%s", "\n".join([title, *self.totals().log_lines()]))
 
-    async def _publish_for_ever(self) -> None:
+    async def _publish_periodically(self) -> None:
         while True:
             began = time.monotonic()
             # Logged by the board. Viewers are served; the figures of this second are lost.
@@ -329,7 +331,7 @@ class Registry:
             if not block.packed:
                 # Better known by name only than missing until its turn.
                 now_ns, wall_s = self._clock(), self._wall()
-                named = [introduce(each, now_ns, wall_s) for each in block.open.values()]
+                named = [placeholder_row(each, now_ns, wall_s) for each in block.open.values()]
                 rows[block.number] = block.packed = msgpack.packb([0.0, named])
                 await asyncio.sleep(0)
         return rows
@@ -352,15 +354,15 @@ class Registry:
         statistics.sample(now_ns)
         return summarise(statistics, now_ns, self._wall(), lag_ms)
 
-    def _take(self) -> list[Closed]:
+    def _next_closed(self) -> list[Closed]:
         """Some of the closed connections that were not published yet, newest last."""
         return [self._unsent.popleft() for _ in range(min(len(self._unsent), BLOCK))]
 
-    def _tell_of_stall(self, seconds: float, stack: str) -> None:
+    def _report_stall(self, seconds: float, stack: str) -> None:
         """Runs in the watching thread while the loop stands still and cannot publish."""
-        self.board.tell_of_stall(self.worker_id, seconds, stack)
+        self.board.report_stall(self.worker_id, seconds, stack)
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _task_ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.error("statistics stopped", exc_info=task.exception())

@@ -25,8 +25,8 @@ class Timeline:
     """
 
     __slots__ = (
-        "_answer",
-        "_asked_at",
+        "_cached_at",
+        "_cached_position",
         "anchor_frame",
         "anchor_time",
         "frame_count",
@@ -45,8 +45,8 @@ class Timeline:
         self.frame_rate = frame_rate
         self.live = live
         # One wake-up of a viewer asks for the same moment several times.
-        self._asked_at = -math.inf
-        self._answer = 0.0
+        self._cached_at = -math.inf
+        self._cached_position = 0.0
         self.speed = 1.0
         self.playing = False
         self.held = False
@@ -72,16 +72,16 @@ class Timeline:
         """The playhead in frames, 0 … last_frame. A clock that goes backwards moves nothing."""
         if not self.playing or self.held or now <= self.anchor_time:
             return self.anchor_frame
-        if now == self._asked_at:
-            return self._answer
+        if now == self._cached_at:
+            return self._cached_position
         moved = self.anchor_frame + (now - self.anchor_time) * self.speed * self.frame_rate
         last = self.frame_count - 1
         if moved < 0.0 or last < 0:
             moved = 0.0
         elif moved > last:
             moved = float(last)
-        self._asked_at = now
-        self._answer = moved
+        self._cached_at = now
+        self._cached_position = moved
         return moved
 
     def frame(self, now: float) -> int:
@@ -134,14 +134,14 @@ class Timeline:
         self.anchor_frame = min(max(float(frame), 0.0), float(self.last_frame))
         self.anchor_time = now
         self.held = hold
-        self._asked_at = -math.inf
+        self._cached_at = -math.inf
 
     def release(self, now: float) -> None:
         """End a hold: time passes from now on."""
         if self.held:
             self.held = False
             self.anchor_time = now
-            self._asked_at = -math.inf
+            self._cached_at = -math.inf
 
     def extend(self, frame_count: int, now: float, *, live: bool) -> None:
         """More frames exist (or the session is no longer live). A playhead that waited at the edge
@@ -153,4 +153,4 @@ class Timeline:
     def _anchor(self, now: float) -> None:
         self.anchor_frame = self.position(now)
         self.anchor_time = max(now, self.anchor_time)
-        self._asked_at = -math.inf
+        self._cached_at = -math.inf

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 from .commands import CommandError, CommandId, Request
 from .credit import Credit, DropReason
-from .plan import Fetch, Pull, RowPlan, SegmentPlan, segment_stride_for, step_for
+from .plan import Fetch, RangePlan, RowPlan, SegmentPlan, segment_stride_for, step_for
 from .playhead import Playhead
 from .protocol import (
     ACKNOWLEDGE_WITHIN,
@@ -40,10 +40,10 @@ from .protocol import (
 )
 from .timeline import Timeline
 
-MAX_PULLS = 8
+MAX_REQUESTS = 8
 """Requests kept while earlier ones are answered: enough to prefetch, not enough to hoard."""
 
-MAX_NOTICES = 256
+MAX_STATES_OWED = 256
 """Answers kept while the transport is paused; the rate limit lets no honest client reach it."""
 
 
@@ -82,15 +82,15 @@ class Viewer:
     """
 
     __slots__ = (
-        "_announced",
         "_awaiting_since",
         "_buffering",
         "_confirmed",
-        "_grew",
-        "_notices",
         "_plan",
-        "_pull_turn",
-        "_pulls",
+        "_range_turn",
+        "_ranges",
+        "_sent_status",
+        "_states_owed",
+        "_was_live",
         "closing",
         "credit",
         "dropped",
@@ -150,20 +150,20 @@ class Viewer:
         self._awaiting_since: float | None = None
         self._buffering = False
         # Requests outside playback, and whether it is their turn.
-        self._pulls: deque[Pull] | None = None
-        self._pull_turn = False
+        self._ranges: deque[RangePlan] | None = None
+        self._range_turn = False
         # Ids of the `state` messages that are owed.
-        self._notices: list[CommandId] = []
+        self._states_owed: list[CommandId] = []
         # The generation that the last `state` told, and the status that it told.
         self._confirmed = -1
-        self._announced = Status.PAUSED
+        self._sent_status = Status.PAUSED
         # Whether the session was ever live: only then is `frame_count` told in `state`.
-        self._grew = live
+        self._was_live = live
         if start is not None:
             self.timeline.speed = start.speed
             self.timeline.playing = start.playing
             self.generation = start.generation
-            self._go(start.frame, now)
+            self._move_to(start.frame, now)
             self.notify()
         else:
             self._confirmed = 0
@@ -202,7 +202,7 @@ class Viewer:
         """Go to a frame, or to a time in seconds from the start. Raises: CommandError."""
         target = self.target(frame, time)
         self._raise_generation(generation)
-        self._go(target, now)
+        self._move_to(target, now)
         self.notify(id)
 
     def target(self, frame: int | None, time: float | None) -> float:
@@ -244,7 +244,7 @@ class Viewer:
         self.timeline.speed = 1.0
         self.timeline.playing = True
         behind = LIVE_BEHIND if isinstance(self._plan, SegmentPlan) else 0.0
-        self._go(self.timeline.last_frame - behind * self.timeline.frame_rate, now)
+        self._move_to(self.timeline.last_frame - behind * self.timeline.frame_rate, now)
         self.notify(id)
 
     def follow(
@@ -271,7 +271,7 @@ class Viewer:
         far = abs(after - before) > ROOM_TOLERANCE * abs(timeline.velocity)
         if sought or far:
             self.generation = max(self.generation + 1, generation or 0)
-            self._await(now)
+            self._await_data(now)
         else:
             self._replan()
         self.notify(id)
@@ -329,17 +329,17 @@ class Viewer:
             raise CommandError(
                 ErrorCode.BAD_VALUE, f"frame {request.frame}: expected 0…{timeline.last_frame}"
             )
-        pulls = self._pulls = self._pulls or deque()
-        if len(pulls) >= MAX_PULLS:
+        ranges = self._ranges = self._ranges or deque()
+        if len(ranges) >= MAX_REQUESTS:
             raise CommandError(
-                ErrorCode.TOO_MANY, f"{MAX_PULLS} requests are waiting: acknowledge data first"
+                ErrorCode.TOO_MANY, f"{MAX_REQUESTS} requests are waiting: acknowledge data first"
             )
         plan = self._plan
         if isinstance(plan, SegmentPlan):
             frames = plan.segment_frames
-            pulls.append(Pull.of(request, DataKind.SEGMENT, timeline.frame_count, frames))
+            ranges.append(RangePlan.of(request, DataKind.SEGMENT, timeline.frame_count, frames))
         else:
-            pulls.append(Pull.of(request, DataKind.ROW, timeline.frame_count, 1))
+            ranges.append(RangePlan.of(request, DataKind.ROW, timeline.frame_count, 1))
 
     # Out ------------------------------------------------------------------------------------
 
@@ -356,25 +356,25 @@ class Viewer:
     @property
     def owes_state(self) -> bool:
         """Whether `take_states` has something."""
-        return bool(self._notices)
+        return bool(self._states_owed)
 
     def status(self, now: float) -> Status:
         return Status.BUFFERING if self._buffering else self.timeline.status(now)
 
     def notify(self, id: CommandId = None) -> None:
         """Owe the client a `state`. Without an id, one that is owed anyway serves as the answer."""
-        if id is None and self._notices:
+        if id is None and self._states_owed:
             return
-        if len(self._notices) < MAX_NOTICES:
-            self._notices.append(id)
+        if len(self._states_owed) < MAX_STATES_OWED:
+            self._states_owed.append(id)
 
     def take_states(self, now: float) -> list[dict[str, Any]]:
         """The `state` messages owed; they are confirmed by this and must be sent before data."""
-        if not self._notices:
+        if not self._states_owed:
             return []
-        ids, self._notices = self._notices, []
+        ids, self._states_owed = self._states_owed, []
         self._confirmed = self.generation
-        self._announced = self.status(now)
+        self._sent_status = self.status(now)
         state = self.state(now)
         return [state if id is None else {**state, "id": id} for id in ids]
 
@@ -390,7 +390,7 @@ class Viewer:
             "generation": self.generation,
             "dropped": self.dropped_frames,
         }
-        if self._grew:
+        if self._was_live:
             # `frame` may lie beyond what the client knows of.
             result["live"] = timeline.live
             result["frame_count"] = timeline.frame_count
@@ -407,10 +407,10 @@ class Viewer:
         self._watch_status(now)
         choice = self._plan.choose(self.timeline, now)
         fetch = choice.fetch
-        pulls = self._pulls
+        ranges = self._ranges
         # In turns with playback, so that neither starves; the answer to a seek goes first.
-        if pulls and (fetch is None or (self._pull_turn and self._awaiting_since is None)):
-            fetch = pulls[0].ahead
+        if ranges and (fetch is None or (self._range_turn and self._awaiting_since is None)):
+            fetch = ranges[0].ahead
         credit = self.credit
         if fetch is None:
             credit.nothing_waits()
@@ -433,22 +433,22 @@ class Viewer:
         """
         if self._confirmed != self.generation:
             return None
-        if fetch.pull:
-            pulls = self._pulls
-            if not pulls or pulls[0].ahead is not fetch:
+        if fetch.on_request:
+            ranges = self._ranges
+            if not ranges or ranges[0].ahead is not fetch:
                 return None
-            if pulls[0].advance():
-                self.notify(pulls.popleft().request.id)
-            self._pull_turn = False
+            if ranges[0].advance():
+                self.notify(ranges.popleft().request.id)
+            self._range_turn = False
         elif fetch.epoch != self._plan.epoch:
             self.drop(DropReason.SUPERSEDED, fetch.frame_count)
             return None
         else:
             self._plan.sent(fetch)
-            self._pull_turn = True
+            self._range_turn = True
             if fetch.skipped:
                 self.drop(self.credit.blocked_by or DropReason.SUPERSEDED, fetch.skipped)
-            self._answered(now)
+            self._data_sent(now)
         return DataHeader(
             fetch.kind,
             self.generation,
@@ -468,11 +468,11 @@ class Viewer:
         self.check_generation(generation)
         self.generation = self.generation + 1 if generation is None else generation
 
-    def _go(self, frame: float, now: float) -> None:
+    def _move_to(self, frame: float, now: float) -> None:
         self.timeline.seek(frame, now, hold=True)
-        self._await(now)
+        self._await_data(now)
 
-    def _await(self, now: float) -> None:
+    def _await_data(self, now: float) -> None:
         """What was sent is worthless; the next data is the answer to a seek."""
         self._plan.restart(self._step(), backwards=self.timeline.speed < 0)
         self._awaiting_since = now
@@ -503,13 +503,13 @@ class Viewer:
             else:
                 self._wake_by(late_at)
         status = self.status(now)
-        if status is not self._announced and not self._notices:
+        if status is not self._sent_status and not self._states_owed:
             self.notify()
         if status is Status.PLAYING and self.timeline.running:
             end = 0 if self.timeline.speed < 0 else self.timeline.last_frame
             self._wake_by(self.timeline.time_of(end))
 
-    def _answered(self, now: float) -> None:
+    def _data_sent(self, now: float) -> None:
         """The first data after a seek is on its way: time passes again."""
         if self._awaiting_since is None:
             return

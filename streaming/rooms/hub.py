@@ -44,11 +44,11 @@ from .store import RoomStore
 
 logger = logging.getLogger("streaming.rooms.hub")
 
-HEAL_SECONDS = 0.5
-HEAL_SECONDS_PER_ROOM = 0.001
+RECONCILE_SECONDS = 0.5
+RECONCILE_SECONDS_PER_ROOM = 0.001
 """Comparing a room takes about a tenth of this: however many there are, it is a tenth of a core."""
 
-HEAL_TOGETHER = 100
+ROOMS_AT_ONCE = 100
 """Rooms compared in one round trip; between two, the event loop sends frames."""
 
 ATTEMPTS = 20
@@ -63,7 +63,7 @@ MAX_WAITING = 1000
 REST, MAX_REST_SECONDS = 4.0, 0.25
 """After a turn a room rests for so many times what it took, but not longer than anybody notices."""
 
-TELL_TOGETHER = 50
+MEMBERS_AT_ONCE = 50
 """Members told in one go; between two, the event loop sends frames."""
 
 
@@ -82,7 +82,7 @@ class Member(Protocol):
     ) -> None:
         """The playhead of `room` was at `playhead` at `at` (our monotonic clock)."""
 
-    def room_said(self, message: dict[str, Any]) -> None:
+    def room_changed(self, message: dict[str, Any]) -> None:
         """Who is in the room and who led last has changed: the message that says so."""
 
 
@@ -142,7 +142,7 @@ class _Room:
         self.told = news
         for member in to:
             person = self.members[member]
-            member.room_said(room_message(self.name, self.roster, state, person))
+            member.room_changed(room_message(self.name, self.roster, state, person))
 
 
 class RoomHub:
@@ -154,7 +154,7 @@ class RoomHub:
         layer: Any,
         *,
         clock: Callable[[], float] = time.monotonic,
-        heal_seconds: float = HEAL_SECONDS,
+        reconcile_seconds: float = RECONCILE_SECONDS,
         max_rooms: int = MAX_ROOMS,
     ) -> None:
         """Make a hub; it works once `start` was called.
@@ -163,21 +163,23 @@ class RoomHub:
             store: where states and rosters are kept.
             layer: a channel layer, or None to rely on healing alone.
             clock: monotonic seconds.
-            heal_seconds: between two comparisons with the store.
+            reconcile_seconds: between two comparisons with the store.
             max_rooms: rooms that may have members on this worker.
         """
         self._store = store
-        self._messages = RoomMessages(layer, self._heard, self._lost, retry_seconds=heal_seconds)
+        self._messages = RoomMessages(
+            layer, self._on_state, self._on_store_error, retry_seconds=reconcile_seconds
+        )
         self._clock = clock
-        self._heal_seconds = heal_seconds
+        self._reconcile_seconds = reconcile_seconds
         self._max_rooms = max_rooms
         self._worker = secrets.token_hex(8)
         self._offset = 0.0
         self._rooms: dict[str, _Room] = {}
         self._queue: asyncio.Queue[_Room] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
-        self.healed = 0
-        self.out_of_reach = 0
+        self.reconciled = 0
+        self.store_failures = 0
 
     def __len__(self) -> int:
         """Rooms that have members here, or are about to."""
@@ -188,7 +190,7 @@ class RoomHub:
         loop = asyncio.get_running_loop()
         clock_known = loop.create_task(self._set_clock())
         work: list[Coroutine[Any, Any, None]] = [self._work(clock_known) for _ in range(TASKS)]
-        work += [self._heal_for_ever(), self._messages.listen()]
+        work += [self._reconcile_periodically(), self._messages.listen()]
         self._tasks = [clock_known, *(loop.create_task(each) for each in work)]
 
     async def stop(self) -> None:
@@ -224,7 +226,7 @@ class RoomHub:
         Raises:
             CommandError: there are too many rooms, or too much waits for this one.
         """
-        self._ask(_key(slug, room), room, _Join(member, playhead, id, not again, name))
+        self._submit(_key(slug, room), room, _Join(member, playhead, id, not again, name))
 
     def leave(self, slug: str, room: str, member: Member) -> None:
         """Take it out again, whether or not it has been put in by now. Safe to call twice."""
@@ -263,9 +265,9 @@ class RoomHub:
                 leader_name=by.name,
             )
 
-        self._ask(_key(slug, room), room, _Change(member, command, apply))
+        self._submit(_key(slug, room), room, _Change(member, command, apply))
 
-    def _ask(self, key: str, name: str, request: _Request) -> None:
+    def _submit(self, key: str, name: str, request: _Request) -> None:
         room = self._rooms.get(key)
         if room is None:
             if len(self._rooms) >= self._max_rooms:
@@ -301,9 +303,9 @@ class RoomHub:
                 # One room's failure must not end the rooms of everyone on this worker.
                 logger.exception("what was asked of a room failed")
             rest = min(REST * (self._clock() - began), MAX_REST_SECONDS)
-            asyncio.get_running_loop().call_later(rest, self._rested, room)
+            asyncio.get_running_loop().call_later(rest, self._after_rest, room)
 
-    def _rested(self, room: _Room) -> None:
+    def _after_rest(self, room: _Room) -> None:
         room.queued = False
         if room.inbox:
             self._enqueue(room)
@@ -324,13 +326,13 @@ class RoomHub:
                 await self._messages.unsubscribe(room.key)
                 return
             if room.members or changes:
-                room.state = await self._found_or_made(room.key, RoomState.of(first, self._now()))
+                room.state = await self._load_or_create(room.key, RoomState.of(first, self._now()))
         for join in newcomers.values():
             if room.state is not None and join.member in room.members:
-                self._tell(room, join.member, sought=join.sought, id=join.id)
+                self._follow(room, join.member, sought=join.sought, id=join.id)
         if changes:
             await self._change(room, changes)
-        await self._call_roll(room, newcomers)
+        await self._update_roster(room, newcomers)
         if room.empty:
             room.state = None
             await self._messages.unsubscribe(room.key)
@@ -371,10 +373,10 @@ class RoomHub:
         try:
             return f"viewer {await self._store.number(key)}"
         except REDIS_ERRORS as error:
-            self._lost(error)
+            self._on_store_error(error)
             return "viewer"
 
-    async def _found_or_made(self, key: str, fresh: RoomState) -> RoomState:
+    async def _load_or_create(self, key: str, fresh: RoomState) -> RoomState:
         try:
             for _ in range(ATTEMPTS):
                 found = (await self._store.load([key]))[0]
@@ -383,7 +385,7 @@ class RoomHub:
                 if await self._store.replace(key, fresh, 0):
                     break
         except REDIS_ERRORS as error:
-            self._lost(error)
+            self._on_store_error(error)
         return fresh
 
     async def _change(self, room: _Room, changes: Sequence[tuple[Person, _Change]]) -> None:
@@ -400,7 +402,7 @@ class RoomHub:
                 changed = _folded(state, changes)
         except REDIS_ERRORS as error:
             # The members here go on together; versions settle it when the store is back.
-            self._lost(error)
+            self._on_store_error(error)
         by = {change.member for _, change in changes}
         # Healing may have been quicker with our own change: answers are owed all the same.
         await self._apply(room, changed, but_for=by)
@@ -409,7 +411,7 @@ class RoomHub:
                 command = change.command
                 wished = command.generation if isinstance(command, Seek) else None
                 sought = isinstance(command, Seek)
-                self._tell(room, change.member, sought=sought, id=command.id, generation=wished)
+                self._follow(room, change.member, sought=sought, id=command.id, generation=wished)
         room.tell()
         await self._messages.publish(room.key, changed)
 
@@ -438,12 +440,12 @@ class RoomHub:
         for told, member in enumerate(to, start=1):
             if member in room.members:
                 # Of the newest state, should there be another by now.
-                self._tell(room, member, sought=sought)
-            if told % TELL_TOGETHER == 0:
+                self._follow(room, member, sought=sought)
+            if told % MEMBERS_AT_ONCE == 0:
                 await asyncio.sleep(0)
         return True
 
-    def _tell(
+    def _follow(
         self,
         room: _Room,
         member: Member,
@@ -459,14 +461,14 @@ class RoomHub:
             room.name, state.playhead, at, sought=sought, generation=generation, id=id
         )
 
-    async def _call_roll(self, room: _Room, newcomers: Collection[Member] = ()) -> None:
+    async def _update_roster(self, room: _Room, newcomers: Collection[Member] = ()) -> None:
         """Say who is here on this worker, hear who is there in all, and tell the members."""
         people = list(room.members.values())
         try:
             rosters = await self._store.rosters(self._worker, {room.key: people})
             room.roster = rosters[room.key]
         except REDIS_ERRORS as error:
-            self._lost(error)
+            self._on_store_error(error)
             room.roster = Roster.of(len(people), people[:MAX_LISTED])
         room.tell(newcomers)
 
@@ -474,44 +476,46 @@ class RoomHub:
         try:
             self._offset = await self._store.offset()
         except REDIS_ERRORS as error:
-            self._lost(error)
+            self._on_store_error(error)
 
-    def _lost(self, error: Exception) -> None:
-        self.out_of_reach += 1
+    def _on_store_error(self, error: Exception) -> None:
+        self.store_failures += 1
         if isinstance(error, RedisAway):
             # Logged by whoever asked.
             return
-        if self.out_of_reach == 1 or self.out_of_reach % 100 == 0:
+        if self.store_failures == 1 or self.store_failures % 100 == 0:
             logger.warning("rooms are shared by this worker only, for now: %s", error)
 
     # Healing and what was heard -------------------------------------------------------------------
 
-    async def _heal_for_ever(self) -> None:
+    async def _reconcile_periodically(self) -> None:
         while True:
-            await asyncio.sleep(max(self._heal_seconds, len(self) * HEAL_SECONDS_PER_ROOM))
-            await self.heal()
+            await asyncio.sleep(
+                max(self._reconcile_seconds, len(self) * RECONCILE_SECONDS_PER_ROOM)
+            )
+            await self.reconcile()
 
-    async def heal(self) -> None:
+    async def reconcile(self) -> None:
         """Compare our states with the store's, and take over what a lost message had told."""
         rooms = [room for room in self._rooms.values() if room.state is not None]
         if rooms:
             await self._set_clock()
-            await self._messages.catch_up()
-        for first in range(0, len(rooms), HEAL_TOGETHER):
+            await self._messages.retry_subscriptions()
+        for first in range(0, len(rooms), ROOMS_AT_ONCE):
             try:
-                await self._heal_some(rooms[first : first + HEAL_TOGETHER])
+                await self._reconcile_rooms(rooms[first : first + ROOMS_AT_ONCE])
             except REDIS_ERRORS as error:
-                self._lost(error)
+                self._on_store_error(error)
                 return
             await asyncio.sleep(0)
 
-    async def _heal_some(self, rooms: Sequence[_Room]) -> None:
+    async def _reconcile_rooms(self, rooms: Sequence[_Room]) -> None:
         states = await self._store.load([room.key for room in rooms])
         for room, state in zip(rooms, states, strict=True):
             if room.state is None:
                 continue
             if state is not None and await self._apply(room, state, stored=True):
-                self.healed += 1
+                self.reconciled += 1
             elif state is None or state.version < room.state.version:
                 # The store forgot, or was away while we changed: it learns from us.
                 await self._store.replace(room.key, room.state, state.version if state else 0)
@@ -523,9 +527,9 @@ class RoomHub:
                 room.tell()
             else:
                 # Somebody came or went meanwhile: what we said is not true any more.
-                await self._call_roll(room)
+                await self._update_roster(room)
 
-    def _heard(self, key: str, state: RoomState) -> None:
+    def _on_state(self, key: str, state: RoomState) -> None:
         """Another worker has changed a room."""
         room = self._rooms.get(key)
         if room is not None and room.state is not None:

@@ -24,17 +24,17 @@ class RoomMessages:
     def __init__(
         self,
         layer: Any,
-        heard: Callable[[str, RoomState], None],
-        lost: Callable[[Exception], None],
+        on_state: Callable[[str, RoomState], None],
+        on_error: Callable[[Exception], None],
         *,
         retry_seconds: float,
     ) -> None:
         self._layer = layer
-        self._heard = heard
-        self._lost = lost
+        self._on_state = on_state
+        self._on_store_error = on_error
         self._retry_seconds = retry_seconds
         self._channel: str | None = None
-        self._unheard: set[str] = set()
+        self._unsubscribed: set[str] = set()
 
     async def listen(self) -> None:
         """Until cancelled; returns at once without a layer."""
@@ -44,10 +44,10 @@ class RoomMessages:
             try:
                 message = await self._layer.receive(await self._own_channel())
             except REDIS_ERRORS as error:
-                self._lost(error)
+                self._on_store_error(error)
                 await asyncio.sleep(self._retry_seconds)
                 continue
-            self._heard(message.get("key", ""), RoomState.from_dict(message["state"]))
+            self._on_state(message.get("key", ""), RoomState.from_dict(message["state"]))
 
     async def publish(self, key: str, state: RoomState) -> None:
         """Tell the others that have members in that room."""
@@ -57,31 +57,31 @@ class RoomMessages:
         try:
             await self._layer.group_send(f"replay.room.{key}", message)
         except REDIS_ERRORS as error:
-            self._lost(error)
+            self._on_store_error(error)
 
     async def subscribe(self, key: str) -> None:
         """Hear of that room from now on."""
         if self._layer is not None:
-            self._unheard.add(key)
+            self._unsubscribed.add(key)
             try:
                 await self._layer.group_add(f"replay.room.{key}", await self._own_channel())
-                self._unheard.discard(key)
+                self._unsubscribed.discard(key)
             except REDIS_ERRORS as error:
-                self._lost(error)
+                self._on_store_error(error)
 
-    async def catch_up(self) -> None:
+    async def retry_subscriptions(self) -> None:
         """Subscribe where it failed: no library does that again."""
-        for key in list(self._unheard):
+        for key in list(self._unsubscribed):
             await self.subscribe(key)
 
     async def unsubscribe(self, key: str) -> None:
         """Hear of it no more."""
-        self._unheard.discard(key)
+        self._unsubscribed.discard(key)
         if self._layer is not None:
             try:
                 await self._layer.group_discard(f"replay.room.{key}", await self._own_channel())
             except REDIS_ERRORS as error:
-                self._lost(error)
+                self._on_store_error(error)
 
     async def _own_channel(self) -> str:
         if self._channel is None:

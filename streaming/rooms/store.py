@@ -26,7 +26,7 @@ a worker with as many rooms as it may have takes to say it again."""
 AWAY = "rooms are shared by this worker only"
 """What is the case while Redis does not answer, for the log."""
 
-QUICK_SECONDS, MAX_LOOKS = 0.005, 5
+QUICK_READ_SECONDS, MAX_CLOCK_READS = 0.005, 5
 """A look at the common clock is off by at most half of what it took. If that was longer than this,
 it looks again, so often at most, and the quickest counts: a busy worker must not shift its rooms.
 """
@@ -167,7 +167,7 @@ class RedisRooms:
 
     async def offset(self) -> float:
         quickest, offset = math.inf, 0.0
-        for _ in range(MAX_LOOKS):
+        for _ in range(MAX_CLOCK_READS):
             before = self._clock()
             with self._clients.asking(AWAY):
                 seconds, micros = await self._redis.time()
@@ -175,7 +175,7 @@ class RedisRooms:
             if after - before < quickest:
                 quickest = after - before
                 offset = float(seconds + micros / 1e6 - (before + after) / 2)
-            if quickest <= QUICK_SECONDS:
+            if quickest <= QUICK_READ_SECONDS:
                 break
         return offset
 

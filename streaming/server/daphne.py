@@ -160,14 +160,14 @@ class ReplayServer(Server):  # type: ignore[misc]  # Daphne has no types
             self._port = None
             self._listener.close()
 
-    async def answer_rest(self, within: float) -> None:
+    async def finish_requests(self, within: float) -> None:
         """Wait for answers under way, and for the request of whoever has just connected."""
         for _ in range(round(within / LOOK_SECONDS)):
-            if not self._owes_an_answer(within):
+            if not self._has_open_request(within):
                 return
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _owes_an_answer(self, recently: float) -> bool:
+    def _has_open_request(self, recently: float) -> bool:
         now = time.monotonic()
         return any(now - since < recently for since in self._not_asked.values()) or any(
             isinstance(protocol, ReplayRequest) and "application_instance" in details
@@ -339,5 +339,5 @@ async def _end(server: ReplayServer, drain: Callable[[], Awaitable[None]] | None
     except Exception:
         logger.exception("Saying good-bye to the viewers failed: ending anyway")
     finally:
-        await server.answer_rest(ANSWER_SECONDS)
+        await server.finish_requests(ANSWER_SECONDS)
         server.stop()

@@ -94,7 +94,7 @@ class Catalogue:
         self._read = read or read_session
         self._failed_at = -math.inf
         self._known: dict[str, tuple[float, SessionInfo | None]] = {}
-        self._asking: dict[str, asyncio.Task[SessionInfo | None]] = {}
+        self._running: dict[str, asyncio.Task[SessionInfo | None]] = {}
         self.queries = 0
 
     async def find(self, slug: str) -> SessionInfo | None:
@@ -115,11 +115,11 @@ class Catalogue:
             return known[1]
         if self._clock() - self._failed_at < RETRY_SECONDS:
             return _last_known(known)
-        task = self._asking.get(slug)
+        task = self._running.get(slug)
         if task is None or task.get_loop() is not asyncio.get_running_loop():
-            task = asyncio.get_running_loop().create_task(self._ask(slug))
-            self._asking[slug] = task
-            task.add_done_callback(lambda done: self._asked(slug, done))
+            task = asyncio.get_running_loop().create_task(self._query(slug))
+            self._running[slug] = task
+            task.add_done_callback(lambda done: self._query_done(slug, done))
         try:
             # Shielded: whoever asked first may leave, the others still want the answer.
             async with asyncio.timeout(AWAY_SECONDS if known is None else ANSWER_SECONDS):
@@ -132,7 +132,7 @@ class Catalogue:
         """Ask the database next time, whatever is known."""
         self._known.pop(slug, None)
 
-    async def _ask(self, slug: str) -> SessionInfo | None:
+    async def _query(self, slug: str) -> SessionInfo | None:
         self.queries += 1
         info: SessionInfo | None = await database_sync_to_async(self._read)(slug)
         if len(self._known) >= MAX_REMEMBERED:
@@ -140,9 +140,9 @@ class Catalogue:
         self._known[slug] = (self._clock(), info)
         return info
 
-    def _asked(self, slug: str, task: asyncio.Task[SessionInfo | None]) -> None:
-        if self._asking.get(slug) is task:
-            del self._asking[slug]
+    def _query_done(self, slug: str, task: asyncio.Task[SessionInfo | None]) -> None:
+        if self._running.get(slug) is task:
+            del self._running[slug]
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failed_at = self._clock()
             logger.warning("session %r cannot be looked up: %s", slug, type(error).__name__)

@@ -162,7 +162,7 @@ class FrameStore:
             rows += (await self._row_block(info, key))[part]
         return rows
 
-    def expect_rows(
+    def prefetch_rows(
         self, info: SessionInfo, frame: int, stride: int = 1, subset: str = EVERYTHING
     ) -> None:
         """The row of `frame` will be wanted soon: make its block now unless that is done or under
@@ -205,7 +205,7 @@ class FrameStore:
         try:
             segment = source.segment(key.index)
         except UNREADABLE as error:
-            self.files.doubt(key.version, source, error)
+            self.files.recheck(key.version, source, error)
             raise
         self.counts["segments_read"] += 1
         if (key.index + 1) * source.schema.segment_frames <= source.frame_count:
@@ -226,10 +226,10 @@ class FrameStore:
     def _start(self, key: PieceKey, find: Callable[[], Any]) -> asyncio.Task[Any]:
         task: asyncio.Task[Any] = asyncio.get_running_loop().create_task(find())
         self._making[key] = task
-        task.add_done_callback(lambda done: self._made(key, done))
+        task.add_done_callback(lambda done: self._making_done(key, done))
         return task
 
-    def _made(self, key: PieceKey, task: asyncio.Task[Any]) -> None:
+    def _making_done(self, key: PieceKey, task: asyncio.Task[Any]) -> None:
         if self._making.get(key) is task:
             del self._making[key]
         if not task.cancelled():
@@ -291,7 +291,7 @@ class FrameStore:
         try:
             return await self._build_from(version, build)
         except UNREADABLE as error:
-            if not self.files.doubt(version, source, error):
+            if not self.files.recheck(version, source, error):
                 raise
         await self._open(info, version)
         return await self._build_from(version, build)

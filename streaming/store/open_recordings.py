@@ -113,17 +113,17 @@ class OpenRecordings:
                 raise failure.with_traceback(None)
             task = asyncio.get_running_loop().create_task(self._open(path, version, explain))
             self._opening[version] = task
-            task.add_done_callback(lambda done: self._tried(version, done))
+            task.add_done_callback(lambda done: self._open_done(version, done))
         return await asyncio.shield(task)
 
-    def _tried(self, version: str, task: asyncio.Task[Recording]) -> None:
+    def _open_done(self, version: str, task: asyncio.Task[Recording]) -> None:
         if self._opening.get(version) is task:
             del self._opening[version]
         if not task.cancelled():
             # Whoever waits gets the error; this only marks it as read if all have left.
             task.exception()
 
-    def doubt(self, version: str, source: FrameSource, error: Exception) -> bool:
+    def recheck(self, version: str, source: FrameSource, error: Exception) -> bool:
         """Reading `source` has failed. If its file is no longer what was opened, let go of it, so
         that the next who asks opens what is there now; at most once in `RECHECK_SECONDS`.
 

@@ -23,11 +23,11 @@ from ..redis.clients import REDIS_ERRORS, RedisClients
 
 Answer = TypeVar("Answer")
 
-PATIENCE_SECONDS = 0.025
+ANSWER_SECONDS = 0.025
 """A local server answers in 0.2 ms; making a segment takes 1 to 30 ms. A cache that takes longer
 than this is slower than none, so a later answer counts as a failure even when it is used."""
 
-LONGEST_WAIT_SECONDS = 0.25
+LATE_ANSWER_SECONDS = 0.25
 """How long an answer is waited for at all. One late answer is better than a piece made twice."""
 
 GRACE_TURNS = 10
@@ -90,11 +90,11 @@ class SharedCache:
         clients: RedisClients,
         *,
         prefix: str = "replay:frames:",
-        patience: float = PATIENCE_SECONDS,
+        answer_seconds: float = ANSWER_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._prefix = prefix
-        self._patience = patience
+        self._answer_seconds = answer_seconds
         self._clock = clock
         self._client = clients.for_loop()
         self._failures = 0
@@ -222,7 +222,7 @@ class SharedCache:
             pause = min(MAX_POLL_SECONDS, pause * 1.5)
 
     async def _ask(self, question: Callable[[Redis], Awaitable[Answer]]) -> Answer:
-        """Ask, wait at most `patience`, keep account. Raises: Unavailable."""
+        """Ask, wait at most `answer_seconds`, keep account. Raises: Unavailable."""
         if not self.is_available or self._probing:
             self.counts["skipped"] += 1
             raise Unavailable("Redis is being left alone after failures")
@@ -235,9 +235,9 @@ class SharedCache:
         try:
             if slow := not await self._answered_in_time(answer):
                 self._failed("slow")
-                await asyncio.wait({answer}, timeout=LONGEST_WAIT_SECONDS)
+                await asyncio.wait({answer}, timeout=LATE_ANSWER_SECONDS)
                 if not answer.done():
-                    raise Unavailable(f"no answer in {LONGEST_WAIT_SECONDS * 1000:.0f} ms")
+                    raise Unavailable(f"no answer in {LATE_ANSWER_SECONDS * 1000:.0f} ms")
             try:
                 result = answer.result()
             except REDIS_ERRORS as error:
@@ -257,9 +257,9 @@ class SharedCache:
 
     async def _answered_in_time(self, answer: asyncio.Future[Any]) -> bool:
         # The first answer of all includes connecting, and Python's first use of much code.
-        longest = max(self._patience, LONGEST_WAIT_SECONDS)
-        patience = self._patience if self._proven else longest
-        await asyncio.wait({answer}, timeout=patience)
+        longest = max(self._answer_seconds, LATE_ANSWER_SECONDS)
+        answer_seconds = self._answer_seconds if self._proven else longest
+        await asyncio.wait({answer}, timeout=answer_seconds)
         self._proven = True
         for _ in range(GRACE_TURNS):
             if answer.done():

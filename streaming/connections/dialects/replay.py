@@ -9,7 +9,7 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 
-from sessions_app.recording import InvalidColumns, RecordingError, in_words
+from sessions_app.recording import InvalidColumns, RecordingError, public_reason
 
 from ...playback.command_parser import clean_name, parse_command
 from ...playback.commands import (
@@ -49,13 +49,13 @@ class ReplayConnection(Connection):
 
     subprotocol = SUBPROTOCOL
 
-    __slots__ = ("_hello", "_ready", "_told", "_unopened")
+    __slots__ = ("_hello", "_ready", "_sent_progress", "_unopened")
 
     def __init__(self, services: Services, scope: Mapping[str, Any], send: Send, slug: str) -> None:
         super().__init__(services, scope, send, slug)
         self._hello: Hello | None = None
         self._ready = False
-        self._told: tuple[str, float, str] | None = None
+        self._sent_progress: tuple[str, float, str] | None = None
         self._unopened: Hello | None = None
 
     async def opened(self, info: SessionInfo) -> None:
@@ -75,7 +75,7 @@ class ReplayConnection(Connection):
                 await self._services.resume.ended(self.id, viewer.playhead(time.monotonic()))
             self.pump.close(CloseCode.DONE)
         elif isinstance(command, Hello):
-            await self._greet(command)
+            await self._on_hello(command)
         elif self._hello is None:
             raise CommandError(
                 ErrorCode.OUT_OF_TURN, 'say {"action": "hello"} first, once', command.id
@@ -131,7 +131,7 @@ class ReplayConnection(Connection):
             case Join():
                 before = viewer.room
                 again = before == command.room
-                name = command.name or ("" if again else self._usual_name())
+                name = command.name or ("" if again else self._default_name())
                 self._join_room(viewer, command.room, command.id, again=again, name=name)
                 if before is not None and not again:
                     self._services.rooms.leave(self.slug, before, self)
@@ -174,7 +174,7 @@ class ReplayConnection(Connection):
         self._services.rooms.join(self.slug, room, self, playhead, id, again=again, name=name)
         viewer.room = room
 
-    def _usual_name(self) -> str:
+    def _default_name(self) -> str:
         """What the client called itself at first, or the service calls who is logged in, or ""."""
         if self._hello is not None and self._hello.name:
             return self._hello.name
@@ -204,14 +204,14 @@ class ReplayConnection(Connection):
             self._services.resume.changed(self.id, viewer.playhead(now))
             self.pump.wake()
 
-    def room_said(self, message: dict[str, Any]) -> None:
+    def room_changed(self, message: dict[str, Any]) -> None:
         viewer = self.viewer
         if viewer is not None and viewer.room == message["room"]:
             self.pump.enqueue(message)
 
     # Hello ----------------------------------------------------------------------------------
 
-    async def _greet(self, hello: Hello) -> None:
+    async def _on_hello(self, hello: Hello) -> None:
         info = self.info
         if self._hello is not None:
             raise CommandError(ErrorCode.OUT_OF_TURN, "hello was said already", hello.id)
@@ -243,7 +243,7 @@ class ReplayConnection(Connection):
             return
         except (OSError, RecordingError) as error:
             # The store has told the log, once for everybody who wants this recording.
-            problem = f"the session cannot be opened: {in_words(error)}; trying again"
+            problem = f"the session cannot be opened: {public_reason(error)}; trying again"
             raise CommandError(ErrorCode.UNAVAILABLE, problem, hello.id) from error
         try:
             subset = subset_key(schema, hello.fields, hello.entities)
@@ -286,7 +286,7 @@ class ReplayConnection(Connection):
         self.pump.viewer = viewer
         self._ready = True
         if start is not None and start.room is not None:
-            name = hello.name or self._usual_name()
+            name = hello.name or self._default_name()
             try:
                 self._join_room(viewer, start.room, again=True, name=name)
             except CommandError as error:
@@ -317,9 +317,12 @@ class ReplayConnection(Connection):
         if viewer is not None:
             self.session_grew(viewer, info)
             return
-        if hello is None or (news := (info.state, info.progress, info.message)) == self._told:
+        if (
+            hello is None
+            or (current := (info.state, info.progress, info.message)) == self._sent_progress
+        ):
             return
-        self._told = news
+        self._sent_progress = current
         if info.state == "failed":
             self.pump.enqueue({"type": MessageType.LOADING_ERROR.value, "message": info.message})
         elif info.is_ready or info.is_live:
