@@ -140,7 +140,7 @@ def run(job: ImportJob, read: Read, clock: Callable[[], float] = time.monotonic)
     report = _Reporter(job, clock)
 
     def storing(fraction: float, message: str) -> None:
-        # At 1 the session is stored and says so itself.
+        # At 1 the session is stored and ready.
         if fraction < 1:
             report(READING_SHARE + fraction * (1 - READING_SHARE), message)
 
@@ -193,7 +193,7 @@ def _wait_for_lock(job: ImportJob) -> SessionLock:
 
 
 class _Reporter:
-    """Writes progress to the database, not more often than somebody can see."""
+    """Writes progress to the database, at most once in `REPORT_SECONDS`."""
 
     def __init__(self, job: ImportJob, clock: Callable[[], float]) -> None:
         self._job = job

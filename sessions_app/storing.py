@@ -118,7 +118,7 @@ def _store(
     )
     lock.add_leftover(before)
     with transaction.atomic():
-        # Read again: somebody may have changed who may watch while the recording was written.
+        # Read again: the access may have been changed while the recording was written.
         there = Session.objects.select_for_update().filter(slug=slug).first()
         session = _filled(there or Session(slug=slug), result, access, name)
         session.version = version
@@ -136,7 +136,7 @@ def delete_recording(session: Session) -> None:
 
 
 def _filled(session: Session, result: ImportResult, access: str | None, name: str) -> Session:
-    """The row as the result says it, checked. name: of the recording. Raises: ValidationError."""
+    """Fill and check the session's row. name: of the recording file. Raises: ValidationError."""
     codes = [e.code for e in result.entities]
     if codes != list(result.columns.schema.entities):
         raise ValidationError("The entities are not those of the columns, in their order.")
@@ -160,7 +160,7 @@ def _filled(session: Session, result: ImportResult, access: str | None, name: st
 
 
 def _file_metadata(result: ImportResult) -> dict[str, Any]:
-    """What the file says of itself beside its frames, so that it can be moved on its own."""
+    """The metadata in the recording file, so that the file alone can be imported elsewhere."""
     return {
         "title": result.title,
         "kind": result.kind,
@@ -180,7 +180,7 @@ def _shapes(record: GeometryRecord) -> dict[str, Any]:
 
 
 def _replace_rows(session: Session, result: ImportResult) -> None:
-    """Everything below the session, as the result says; inside the caller's transaction."""
+    """Replace entities, geometry, events, laps and stints; inside the caller's transaction."""
     session.events.all().delete()
     session.entities.all().delete()
     Geometry.objects.filter(session=session).delete()

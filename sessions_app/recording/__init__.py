@@ -1,6 +1,6 @@
 """Recorded frames: fields, columns, segments and the recording file.
 
-Knows neither Django nor asyncio nor sockets. The specification is docs/recording-format.md.
+Imports neither Django nor asyncio nor sockets. The specification is docs/recording-format.md.
 """
 
 from .columns import Columns

@@ -20,20 +20,26 @@ _MOST_STEP = 32_704
 """Largest step of rows: what the header's 16 bits hold, as a multiple of 64."""
 
 SEGMENT_STRIDES = (*STRIDES, 128, 256, 512, 1024, 2048)
-"""Of playback: beyond 64 only for who asks for few frames at a high speed. One such segment is made
-from 2,048 others at most, two thirds of a second of work, once."""
+"""Of playback: beyond 64 only for a small `max_fps` at a high speed. One such segment is made from
+2,048 others at most, two thirds of a second of work, once."""
 
 SLACK_SHARE = 1 / 16
-"""Of the lead: what filling up again may be late. Half of the lead is still there then."""
+"""Share of the lead by which filling up again may be late. Half of the lead is left by then."""
 
 
 class Fetch(NamedTuple):
-    """A data message to be made: what to ask the frame store for.
+    """A data message to be made: what to get from the frame store.
 
-    first_frame: of the lowest sample; frame_count: samples; stride: of the store's key, positive;
-    step: frames between two samples as the header tells it, negative backwards; segment: its index
-    (0 for rows); epoch: of the plan, which a restart ends; pull: whether it answers a
-    `request`; skipped: samples before it that were passed over.
+    Attributes:
+        kind: segment or row.
+        first_frame: of the lowest sample.
+        frame_count: samples in it.
+        stride: of the store's key, positive.
+        step: frames between two samples, as in the header; negative backwards.
+        segment: its index; 0 for rows.
+        epoch: of the plan; a restart begins a new one.
+        on_request: whether it answers a `request`.
+        skipped: samples before it that were passed over.
     """
 
     kind: DataKind
@@ -48,8 +54,13 @@ class Fetch(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """due: when something is to be sent, infinity if nothing will be without a further event.
-    slack: seconds by which that may be later, if it suits others."""
+    """What a plan has chosen.
+
+    Attributes:
+        fetch: to be sent now, or None.
+        due: when something is to be sent; infinity if nothing is without a further event.
+        slack: seconds by which the wake-up may be later, to share it with other viewers.
+    """
 
     fetch: Fetch | None
     due: float
@@ -97,7 +108,7 @@ class SegmentPlan:
         self.restart(1, backwards=False)
 
     def restart(self, step: int, *, backwards: bool) -> None:
-        """Nothing of what was sent counts any more."""
+        """Begin a new epoch: what was sent before does not count any more."""
         self.stride = step
         self.backwards = backwards
         self.epoch += 1
@@ -165,7 +176,7 @@ class RowPlan:
         self.restart(1, backwards=False)
 
     def restart(self, step: int, *, backwards: bool) -> None:
-        """Nothing of what was sent counts any more."""
+        """Begin a new epoch: what was sent before does not count any more."""
         self.step = step
         self.backwards = backwards
         self.epoch += 1

@@ -142,11 +142,11 @@ class Viewer:
         self.credit = Credit(window, acknowledge_within)
         self.dropped: dict[DropReason, int] = {}
         self.closing: CloseCode | None = None
-        # What to send next, and from where on; its epoch tells fetches of an older plan.
+        # What to send next, and from where on; fetches of an older plan have another epoch.
         self._plan = (
             SegmentPlan(segment_frames, lead) if encoding is Encoding.SEGMENTS else RowPlan()
         )
-        # Since when the first data after a seek is owed, and whether the client knows it is late.
+        # Since when the first data after a seek is owed, and whether `buffering` was sent.
         self._awaiting_since: float | None = None
         self._buffering = False
         # Requests outside playback, and whether it is their turn.
@@ -154,10 +154,10 @@ class Viewer:
         self._range_turn = False
         # Ids of the `state` messages that are owed.
         self._states_owed: list[CommandId] = []
-        # The generation that the last `state` told, and the status that it told.
+        # Generation and status of the last `state` that was sent.
         self._confirmed = -1
         self._sent_status = Status.PAUSED
-        # Whether the session was ever live: only then is `frame_count` told in `state`.
+        # Whether the session was ever live: only then has `state` a `frame_count`.
         self._was_live = live
         if start is not None:
             self.timeline.speed = start.speed
@@ -171,7 +171,13 @@ class Viewer:
     # Commands -------------------------------------------------------------------------------
 
     def play(self, now: float, speed: float | None = None, id: CommandId = None) -> None:
-        """Let time pass. At an end it stays ended until a seek or another direction."""
+        """Play. At an end the viewer stays ended until a seek or another direction.
+
+        Args:
+            now: seconds of the viewer's monotonic clock, as everywhere here.
+            speed: 0.05…64, negative backwards; None keeps the present speed.
+            id: of the command; the `state` that answers carries it.
+        """
         if speed is not None:
             self.timeline.set_speed(speed, now)
         self.timeline.play(now)
@@ -179,13 +185,13 @@ class Viewer:
         self.notify(id)
 
     def pause(self, now: float, id: CommandId = None) -> None:
-        """Let it stand still, at exactly that frame, whatever stride was playing."""
+        """Pause at exactly this frame, whatever stride was playing. Args: as `play`."""
         self.timeline.pause(now)
         self._replan()
         self.notify(id)
 
     def set_speed(self, speed: float, now: float, id: CommandId = None) -> None:
-        """speed: 0.05…64, negative backwards; the playhead stays where it is."""
+        """Change the speed; the playhead stays where it is. Args: as `play`."""
         self.timeline.set_speed(speed, now)
         self._replan()
         self.notify(id)
@@ -199,7 +205,18 @@ class Viewer:
         generation: int | None = None,
         id: CommandId = None,
     ) -> None:
-        """Go to a frame, or to a time in seconds from the start. Raises: CommandError."""
+        """Seek to a frame, or to a time in seconds from the start.
+
+        Args:
+            now: seconds of the viewer's monotonic clock.
+            frame: number of the frame; exactly one of frame and time is given.
+            time: seconds from frame 0.
+            generation: chosen by the client, above the present one; None adds 1.
+            id: of the command.
+
+        Raises:
+            CommandError: no such frame, or not a newer generation. Nothing has changed.
+        """
         target = self.target(frame, time)
         self._raise_generation(generation)
         self._move_to(target, now)
@@ -257,10 +274,16 @@ class Viewer:
         generation: int | None = None,
         id: CommandId = None,
     ) -> None:
-        """Take over a room's playhead, which was at `playhead.frame` at time `at`.
+        """Take over a room's playhead.
 
-        sought: someone sought; otherwise it is one only if our playhead is somewhere else.
-        generation: wished by our client, if the seek was its own.
+        Args:
+            playhead: of the room at time `at`.
+            at: seconds of the viewer's clock; may be in the past.
+            now: seconds of the viewer's clock.
+            sought: whether a member sought. If not, it counts as a seek only if this viewer's playhead is
+                more than `ROOM_TOLERANCE` away.
+            generation: chosen by this client, if the seek was its own.
+            id: of this client's command, if it caused the change.
         """
         timeline = self.timeline
         before = timeline.position(now)
@@ -277,7 +300,7 @@ class Viewer:
         self.notify(id)
 
     def refresh(self, now: float) -> None:
-        """Send again from the playhead on, as if nothing had been sent (an operator's wish)."""
+        """Send again from the playhead on, as if nothing had been sent (an operator's command)."""
         self._plan.restart(self._step(), backwards=self.timeline.speed < 0)
         self.wake = now
 
@@ -289,8 +312,15 @@ class Viewer:
         )
 
     def extend(self, frame_count: int, now: float, *, live: bool) -> None:
-        """The session has more frames now, or stopped being live: the client is told, once for
-        each second that has come."""
+        """Set the frames of a live session, or that it is live no more.
+
+        Owes the client a `state` once for each second of new frames.
+
+        Args:
+            frame_count: frames that exist now.
+            now: seconds of the viewer's clock.
+            live: whether more will come.
+        """
         timeline = self.timeline
         seconds, was_live = int(timeline.frame_count / timeline.frame_rate), timeline.live
         timeline.extend(frame_count, now, live=live)
@@ -311,9 +341,16 @@ class Viewer:
     # From the client --------------------------------------------------------------------------
 
     def acknowledge(self, seq: int) -> bool:
-        """Everything up to `seq` arrived. Returns: whether data waited for that credit.
+        """Count an acknowledgement.
 
-        Raises: CommandError if it was never sent.
+        Args:
+            seq: all data messages up to it have arrived.
+
+        Returns:
+            Whether data waited for that credit.
+
+        Raises:
+            CommandError: no message of that number was sent.
         """
         if seq > self.credit.sent:
             raise CommandError(
@@ -323,7 +360,11 @@ class Viewer:
         return self.credit.acknowledge(seq)
 
     def request(self, request: Request) -> None:
-        """Send a range outside playback. Raises: CommandError."""
+        """Send a range outside playback, in turns with it.
+
+        Raises:
+            CommandError: the first frame does not exist, or `MAX_REQUESTS` requests wait.
+        """
         timeline = self.timeline
         if request.frame >= timeline.frame_count:
             raise CommandError(
@@ -350,7 +391,7 @@ class Viewer:
 
     @property
     def epoch(self) -> int:
-        """Changes whenever what is being fetched has become worthless."""
+        """Number of the present plan. A fetch of another epoch is not sent any more."""
         return self._plan.epoch
 
     @property
@@ -369,7 +410,10 @@ class Viewer:
             self._states_owed.append(id)
 
     def take_states(self, now: float) -> list[dict[str, Any]]:
-        """The `state` messages owed; they are confirmed by this and must be sent before data."""
+        """Return the `state` messages owed, one for each command id.
+
+        This confirms their generation: they must be sent before any further data.
+        """
         if not self._states_owed:
             return []
         ids, self._states_owed = self._states_owed, []
@@ -399,9 +443,13 @@ class Viewer:
         return result
 
     def step(self, now: float) -> Fetch | None:
-        """What to send next, or None until `wake` or a further event.
+        """Choose what to send next.
 
-        May owe a `state` afterwards (an end was reached, data is late): ask `take_states` again.
+        May owe a `state` afterwards (an end was reached, data is late): call `take_states` again.
+
+        Returns:
+            What to get from the frame store; None if nothing is due before `wake` or a further event.
+            `closing` is set if data has waited too long.
         """
         self.wake = math.inf
         self._watch_status(now)
@@ -427,9 +475,15 @@ class Viewer:
         return None
 
     def emit(self, fetch: Fetch, now: float) -> DataHeader | None:
-        """`fetch` is about to be sent; its header, or None if it has been overtaken meanwhile.
+        """Confirm a fetch just before its payload is sent; this spends credit.
 
-        None also while a generation is not yet confirmed: take and send the states first.
+        Args:
+            fetch: from `step`.
+            now: seconds of the viewer's clock.
+
+        Returns:
+            The header; None if the fetch is of an older plan by now, or if the `state` of a new generation
+            must be sent first.
         """
         if self._confirmed != self.generation:
             return None
@@ -473,7 +527,7 @@ class Viewer:
         self._await_data(now)
 
     def _await_data(self, now: float) -> None:
-        """What was sent is worthless; the next data is the answer to a seek."""
+        """Restart the plan; the next data is the answer to a seek."""
         self._plan.restart(self._step(), backwards=self.timeline.speed < 0)
         self._awaiting_since = now
         self._buffering = False
@@ -487,7 +541,7 @@ class Viewer:
             plan.restart(step, backwards=backwards)
 
     def _step(self) -> int:
-        """Frames between samples. Paused, every frame counts: the picture is looked at."""
+        """Frames between samples. Paused, the exact frame is shown, so 1."""
         timeline = self.timeline
         if not timeline.playing:
             return 1
@@ -510,7 +564,7 @@ class Viewer:
             self._wake_by(self.timeline.time_of(end))
 
     def _data_sent(self, now: float) -> None:
-        """The first data after a seek is on its way: time passes again."""
+        """After the first data that follows a seek: let time pass again."""
         if self._awaiting_since is None:
             return
         self._awaiting_since = None
