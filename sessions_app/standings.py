@@ -1,4 +1,12 @@
-"""Progress, order and gaps of a race. Pure numpy, computed once, at import."""
+"""Progress, order and gaps of a race. Pure numpy, computed once, at import.
+
+Progress counts laps of the line that laps are timed at: 3.25 is a quarter of the way round lap 4.
+Cars on the grid stand near 0, before or beyond it, for many circuits start at another line. It
+comes from line crossings and from the projection on the centre line, never from integrated speed,
+whose error grows with the race and soon exceeds the gaps between cars.
+
+Everywhere: frames run along axis 0, cars along axis 1; NaN means "not known".
+"""
 
 from __future__ import annotations
 
@@ -43,10 +51,10 @@ def progress_from_track(
 
     Args:
         time: seconds, increasing, shape (samples,).
-        fraction: of the lap at each sample, 0…1, from the projection on the centre line; NaN where the
-            car was off the map.
-        crossings: times at which the start line was crossed for the 1st, 2nd… time after one lap, where
-            progress is 1, 2…; NaN where unknown, empty if nothing is known.
+        fraction: of the lap at each sample, 0…1, from the projection on the centre line; NaN where
+            the car was off the map.
+        crossings: times at which the start line was crossed for the 1st, 2nd… time after one lap,
+            where progress is 1, 2…; NaN where unknown, empty if nothing is known.
         start_time: of the race; the car then stands within half a lap of the line.
 
     Returns:
@@ -86,8 +94,8 @@ def _without_outliers(laps: NDArray[np.float64]) -> NDArray[np.float64]:
 def _without_jitter(times: NDArray[np.float64], laps: NDArray[np.float64]) -> NDArray[np.float64]:
     """Each sample moved halfway to the line between its neighbours, `_SMOOTHING_PASSES` times.
 
-    Positions come up to 10 m early or late, which would make gaps jump by tenths of a second; a car's
-    real speed hardly changes within the second that is smoothed over.
+    Positions come up to 10 m early or late, which would make gaps jump by tenths of a second; a
+    car's real speed hardly changes within the second that is smoothed over.
     """
     if len(laps) < 3:
         return laps
@@ -205,8 +213,8 @@ def gaps(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Compute the gaps to the leader and the intervals to the car ahead, in seconds.
 
-    The gap of a car is the time since the leader was where the car is now, and its interval the same
-    for the car one position ahead; so a lapped car is a lap's time and more behind.
+    The gap of a car is the time since the leader was where the car is now, and its interval the
+    same for the car one position ahead; so a lapped car is a lap's time and more behind.
 
     Args:
         progress: laps, shape (frames, cars).
@@ -218,9 +226,9 @@ def gaps(
         rate: values computed a second; they are held in between.
 
     Returns:
-        (gap_to_leader, interval): float, shape (frames, cars). The leader has 0. NaN before the start,
-        until the car reaches the place from which the other one started, and after it retired; after
-        the finish both keep their last value.
+        (gap_to_leader, interval): float, shape (frames, cars). The leader has 0. NaN before the
+        start, until the car reaches the place from which the other one started, and after it
+        retired; after the finish both keep their last value.
     """
     frames, cars = progress.shape
     gap = np.full((frames, cars), np.nan)

@@ -61,8 +61,8 @@ def run_importer(
         The whole session, for `store_result`.
 
     Raises:
-        ImportSourceError: no such importer, or the source cannot be used; the message names file, row
-            and column where they are known.
+        ImportSourceError: no such importer, or the source cannot be used; the message names file,
+            row and column where they are known.
     """
     importer = IMPORTERS.get(name)
     if importer is None:

@@ -21,9 +21,9 @@ class Columns:
 
     Attributes:
         schema: the order of fields and entities, and the frame rate.
-        values: by field name an int32 array of shape (frames, width); width is the number of entities,
-            or 1 for a field of session scope. Missing samples are `MISSING`. The arrays are not copied;
-            do not change them afterwards.
+        values: by field name an int32 array of shape (frames, width); width is the number of
+            entities, or 1 for a field of session scope. Missing samples are `MISSING`. The arrays
+            are not copied; do not change them afterwards.
 
     Raises:
         InvalidColumns: a field is missing or unknown, or an array has another type or shape.
@@ -52,8 +52,8 @@ class Columns:
 
         Args:
             schema: of the columns.
-            values: by field name a float array of shape (frames, width), NaN where missing; (frames,) is
-                accepted for session scope.
+            values: by field name a float array of shape (frames, width), NaN where missing;
+                (frames,) is accepted for session scope.
 
         Raises:
             InvalidColumns: a field is missing, or does not fit 32 bits or the schema.

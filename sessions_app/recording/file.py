@@ -82,8 +82,8 @@ DAMAGE = (
 class RecordingWriter:
     """Writes a recording segment by segment, under a temporary name until `commit`.
 
-    Use it as a context manager: leaving it without `commit` removes what was written, so that `path`
-    never holds half a recording.
+    Use it as a context manager: leaving it without `commit` removes what was written, so that
+    `path` never holds half a recording.
 
     Attributes:
         path: final name.
@@ -106,8 +106,8 @@ class RecordingWriter:
             path: final name; its folder is made if need be.
             schema: of every segment.
             start_ns: Unix time of frame 0, nanoseconds; 0 if unknown.
-            metadata: JSON-able, kept in the file (title, entities, geometry), so that the file alone can be
-                imported again.
+            metadata: JSON-able, kept in the file (title, entities, geometry), so that the file
+                alone can be imported again.
 
         Raises:
             OSError: the file cannot be written.
@@ -295,10 +295,10 @@ def _batches(items: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
 class Recording:
     """A recording file open for reading: any segment with one read, never a damaged one.
 
-    1. Every byte of a segment is checked against a checksum each time it is read: an earlier check does
-       not cover what the disk returns today.
-    2. Nothing is read from a file that was written to since it was opened: its summary may not belong
-       to the present content.
+    1. Every byte of a segment is checked against a checksum each time it is read: an earlier check
+       does not cover what the disk returns today.
+    2. Nothing is read from a file that was written to since it was opened: its summary may not
+       belong to the present content.
     3. A file that was removed or replaced by renaming stays readable, as it was.
 
     Thread-safe after opening. Close it, or use it as a context manager; otherwise it is closed when

@@ -19,8 +19,8 @@ class Credit:
     """Counts data messages sent and acknowledged. Times are seconds of one monotonic clock.
 
     Attributes:
-        window: messages that may be unacknowledged; None for a client that cannot acknowledge, which is
-            bounded by the transport alone.
+        window: messages that may be unacknowledged; None for a client that cannot acknowledge,
+            which is bounded by the transport alone.
         within: seconds that data may wait for an acknowledgement or for the transport.
         sent: number of the last message sent; 0 before the first.
         acked: number of the last message acknowledged.

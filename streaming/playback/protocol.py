@@ -199,10 +199,10 @@ def data_header(
 ) -> bytes:
     """Make the bytes before the payload of a data message.
 
-    Header and payload together are the msgpack array `[kind, generation, seq, first_frame, frame_count,
-    stride, payload]`. Integers have their fixed widths, which is legal msgpack: five bytes longer than
-    the shortest form, and one pack call instead of seven. A row's payload is itself a msgpack map; any
-    other is a bin.
+    Header and payload together are the msgpack array `[kind, generation, seq, first_frame,
+    frame_count, stride, payload]`. Integers have their fixed widths, which is legal msgpack: five
+    bytes longer than the shortest form, and one pack call instead of seven. A row's payload is
+    itself a msgpack map; any other is a bin.
 
     Args:
         kind: of the payload.

@@ -280,8 +280,8 @@ class Viewer:
             playhead: of the room at time `at`.
             at: seconds of the viewer's clock; may be in the past.
             now: seconds of the viewer's clock.
-            sought: whether a member sought. If not, it counts as a seek only if this viewer's playhead is
-                more than `ROOM_TOLERANCE` away.
+            sought: whether a member sought. If not, it counts as a seek only if this viewer's
+                playhead is more than `ROOM_TOLERANCE` away.
             generation: chosen by this client, if the seek was its own.
             id: of this client's command, if it caused the change.
         """
@@ -448,8 +448,8 @@ class Viewer:
         May owe a `state` afterwards (an end was reached, data is late): call `take_states` again.
 
         Returns:
-            What to get from the frame store; None if nothing is due before `wake` or a further event.
-            `closing` is set if data has waited too long.
+            What to get from the frame store; None if nothing is due before `wake` or a further
+            event. `closing` is set if data has waited too long.
         """
         self.wake = math.inf
         self._watch_status(now)
@@ -482,8 +482,8 @@ class Viewer:
             now: seconds of the viewer's clock.
 
         Returns:
-            The header; None if the fetch is of an older plan by now, or if the `state` of a new generation
-            must be sent first.
+            The header; None if the fetch is of an older plan by now, or if the `state` of a new
+            generation must be sent first.
         """
         if self._confirmed != self.generation:
             return None

@@ -168,8 +168,8 @@ class FrameStore:
             info: the session.
             first: number of the first frame.
             count: rows wanted; fewer are returned at the recording's end.
-            stride: 1, 2, 4 … 64. If `first` is no multiple of it, the rows are picked out of the stride-1
-                rows, which costs more.
+            stride: 1, 2, 4 … 64. If `first` is no multiple of it, the rows are picked out of the
+                stride-1 rows, which costs more.
             subset: of fields and entities (`store/subset.py`).
 
         Returns:

@@ -144,8 +144,8 @@ class SharedCache:
     async def claim(self, key: str) -> Claim:
         """Get the value of `key`, or the right to make it.
 
-        Waits at most `BUILD_WAIT_SECONDS` while another worker makes it; without Redis the caller may make
-        it at once.
+        Waits at most `BUILD_WAIT_SECONDS` while another worker makes it; without Redis the caller
+        may make it at once.
 
         Returns:
             A claim; if its value is None, it must be ended with `offer` or `release`.
