@@ -21,8 +21,12 @@ DEMO_SLUG = "demo"
 
 
 def prepare(print_line: Print, *, with_demo: bool) -> None:
-    """Bring the database up to date, make the admin if no superuser exists, and the demo race if
-    it is wanted and missing. Quick when there is nothing to do."""
+    """Make the service ready to start. Quick when there is nothing to do.
+
+    Args:
+        print_line: called with each line for the operator.
+        with_demo: simulate the demo race if it is missing.
+    """
     settings.RECORDINGS_DIR.mkdir(parents=True, exist_ok=True)
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):

@@ -29,7 +29,7 @@ from typing import Literal
 from .backing import BackingError, PrivateServer, die_with_us
 
 END_SECONDS = 10.0
-"""How long a worker may take to say good-bye to its viewers before it is killed."""
+"""How long a worker may take to drain its viewers before it is killed."""
 
 FIRST_PAUSE, MAX_PAUSE = 0.25, 10.0
 """Seconds before the second and before any further start of a child that keeps ending: doubling, so
@@ -157,7 +157,7 @@ class Supervisor:
                 elif not kind.waits:
                     for _ in range(kind.count):
                         self._start(kind)
-            # One that ended before SIGCHLD was ours has told nobody.
+            # A child that ended before our handler of SIGCHLD was set caused no signal.
             self._reap()
             while not self._stop:
                 for key, _ in self._selector.select(self._start_what_is_due()):
@@ -261,7 +261,7 @@ class Supervisor:
                 self._ended(child)
 
     def _ended(self, child: Child) -> None:
-        """A child has ended that was not told to."""
+        """A child has ended by itself."""
         kind, status = child.kind, child.process.returncode
         early = kind.reports and not child.ready
         if early and not self._listening:

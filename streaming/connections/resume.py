@@ -28,7 +28,7 @@ SEND_EVERY = 0.5
 
 
 class ResumeError(Exception):
-    """A token that cannot be used; the message says why."""
+    """A token that cannot be used; the message gives the reason."""
 
 
 class ResumeMemory:
@@ -115,7 +115,7 @@ class ResumeMemory:
         if until < self._clock():
             record = None
         if record is None and self._clients is not None and self._redis is not None:
-            otherwise = "viewers of other workers resume where their token says"
+            otherwise = "viewers of other workers resume at the playhead in their token"
             with suppress(RedisAway), self._clients.asking(otherwise):
                 record = await self._redis.get(f"replay:resume:{connection_id}")
         if record is None:

@@ -42,12 +42,12 @@ class Stall:
 
 
 class LoopMonitor:
-    """Measures how late the event loop runs its timers, and looks who blocks it.
+    """Measures how late the event loop runs its timers, and takes the stack of what blocks it.
 
-    A heartbeat on the loop measures; a thread looks at the heartbeat and, when it is 100 ms late,
-    takes the loop thread's stack while it is still blocked; it is kept if that becomes a stall.
-    `on_stall(seconds, stack)` is called once a second in that thread as long as the stall lasts,
-    since the loop itself cannot tell.
+    A heartbeat on the loop measures the lag. A thread checks the heartbeat and, when it is 100 ms
+    late, takes the loop thread's stack while it is still blocked; the stack is kept if that becomes
+    a stall. `on_stall(seconds, stack)` is called in that thread once a second while the stall
+    lasts, since the loop itself cannot report it.
     """
 
     def __init__(
@@ -138,14 +138,14 @@ class LoopMonitor:
 
 
 class ProcessMeter:
-    """CPU and memory of this process between two looks."""
+    """CPU and memory of this process between two readings."""
 
     def __init__(self) -> None:
         self._cpu_s = time.process_time()
         self._wall_s = time.monotonic()
 
     def read(self) -> tuple[float, int]:
-        """Share of one core since the last look (1.0 = one core), and resident bytes."""
+        """Share of one core since the last reading (1.0 = one core), and resident bytes."""
         cpu_s, wall_s = time.process_time(), time.monotonic()
         share = (cpu_s - self._cpu_s) / max(wall_s - self._wall_s, 1e-6)
         self._cpu_s, self._wall_s = cpu_s, wall_s

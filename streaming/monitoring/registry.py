@@ -1,9 +1,9 @@
-"""All connections of one worker, and their figures on the way to whoever shows them.
+"""All connections of one worker, and their figures on the way to the readers.
 
 The registry lives on the worker's event loop. Once a second it publishes to a board (`board.py`):
 the worker's own figures always, the connections' rows in blocks, as many as the budget allows, in
 turn. So with few connections every row is a second old, and with ten thousand the publishing
-still takes 2 % of a core; whoever looks at some rows asks for exactly those to be fresh.
+still takes 2 % of a core. A reader requests fresh rows for the connections that it shows.
 """
 
 from __future__ import annotations
@@ -33,16 +33,12 @@ logger = logging.getLogger("streaming.monitoring")
 PUBLISH_S = 1.0
 # 2 % of a core is 20 ms a second; the rest is packing, sending and the worker's own figures.
 BUDGET_S = 0.014
-# While nobody looks, figures need only be fresh enough to be there at once when somebody does.
+# While no reader is watching, figures need only be there at once when one begins.
 UNWATCHED_BUDGET_S = 0.002
 
 
 class Registry:
-    """The connections of this worker.
-
-    board: where to publish. store_statistics: returns the frame store's figures, plain values.
-    enabled: if False, connections get timers that count nothing, and are not published.
-    """
+    """The connections of this worker and their statistics. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -55,6 +51,17 @@ class Registry:
         wall: Callable[[], float] = time.time,
         store_statistics: Callable[[], dict[str, Any]] | None = None,
     ) -> None:
+        """Make a registry; it publishes once `start` was called.
+
+        Args:
+            worker_id: unique among all workers.
+            board: where to publish.
+            warm_up: first samples of each callback that are left out of minima and maxima.
+            enabled: if False, connections get timers that count nothing, and are not published.
+            clock: monotonic nanoseconds.
+            wall: Unix time in seconds.
+            store_statistics: returns the frame store's figures, plain values.
+        """
         self.worker_id = worker_id
         self.board = board
         self.monitor: LoopMonitor | None = None
@@ -84,10 +91,15 @@ class Registry:
     # -- connections ----------------------------------------------------------------------------
 
     def open(self, connection_id: str, **about: Any) -> ConnectionStatistics:
-        """Statistics for a new connection; starts to publish if that has not begun.
+        """Make the statistics of a new connection; starts to publish if that has not begun.
 
-        about: session (slug), user, address, encoding, hello: what the operator should see.
-        Raises: ValueError if that connection is already open.
+        Args:
+            connection_id: unique.
+            about: for the operator: session (slug), user, address, encoding, dialect, hello.
+
+        Raises:
+            ValueError: that connection is open already.
+            RuntimeError: no event loop is running.
         """
         if connection_id in self._block_of:
             raise ValueError(f"connection {connection_id} is already open")
@@ -112,7 +124,16 @@ class Registry:
         return statistics
 
     def close(self, connection_id: str, reason: str, code: int) -> None:
-        """The connection has ended. Raises: KeyError if it was not open."""
+        """Take out a connection that has ended, and publish its final report.
+
+        Args:
+            connection_id: of an open connection.
+            reason: for the operator.
+            code: close code of the WebSocket.
+
+        Raises:
+            KeyError: it was not open.
+        """
         block = self._block_of.pop(connection_id)
         statistics = block.open.pop(connection_id)
         block.changed = True
@@ -148,12 +169,20 @@ class Registry:
             return {"error": str(error)}
 
     async def command(self, name: str, connection_id: str, args: dict[str, Any]) -> Any:
-        """Carry out an operator's command and answer with plain values.
+        """Carry out an operator's command.
 
-        `row`, `report`, `reset`, `log_stats` are the registry's; anything else (`disconnect`,
-        `pause`, `keyframe`) goes to the connection's `on_command`.
-        Raises: LookupError if the connection is not open here, ValueError for a command that it
-        does not know.
+        Args:
+            name: `report`, `reset` and `log_stats` are the registry's; any other (`disconnect`,
+                `pause`, `keyframe`) goes to the connection's `on_command`.
+            connection_id: of an open connection.
+            args: of the command.
+
+        Returns:
+            Plain values: the report, or True.
+
+        Raises:
+            LookupError: the connection is not open here.
+            ValueError: an unknown command, or one that needs a viewer before there is one.
         """
         statistics = self.get(connection_id)
         if statistics is None:
@@ -310,7 +339,7 @@ class Registry:
         """Rows of as many blocks as the budget allows, by number."""
         rows: dict[int, bytes] = {}
         budget_s, spent_s = BUDGET_S if self._watched else UNWATCHED_BUDGET_S, 0.0
-        # Who has come or gone is shown first, but never keeps the others from their turn.
+        # Blocks with opened or closed connections go first, with half of the budget at most.
         changed = [block for block in self._blocks if block.changed]
         in_turn = self._blocks[self._next :] + self._blocks[: self._next]
         for blocks, limit_s in ((changed, budget_s / 2), (in_turn, budget_s)):
@@ -329,7 +358,7 @@ class Registry:
                 await asyncio.sleep(0)
         for block in changed:
             if not block.packed:
-                # Better known by name only than missing until its turn.
+                # Shown without figures rather than missing until its turn.
                 now_ns, wall_s = self._clock(), self._wall()
                 named = [placeholder_row(each, now_ns, wall_s) for each in block.open.values()]
                 rows[block.number] = block.packed = msgpack.packb([0.0, named])

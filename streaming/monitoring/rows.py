@@ -64,7 +64,7 @@ def loop_lag_ms(monitor: LoopMonitor | None) -> tuple[float, float]:
 def collect_evidence(
     statistics: ConnectionStatistics, now_ns: int, recent: Recent, lag_ms: tuple[float, float]
 ) -> Evidence:
-    """What the diagnosis needs of one connection. `lag_ms`: p99 and longest of its loop."""
+    """The evidence for one connection's diagnosis. `lag_ms`: p99 and longest of its loop."""
     name, p99_ns = _slowest(statistics)
     timer: CallbackTimer = getattr(statistics, name)
     return Evidence(
@@ -93,7 +93,7 @@ def collect_evidence(
 def diagnose_connection(
     statistics: ConnectionStatistics, now_ns: int, lag_ms: tuple[float, float]
 ) -> Diagnosis:
-    """The verdict now; a change is kept among the connection's events."""
+    """The connection's diagnosis now; a changed verdict is noted among its events."""
     evidence = collect_evidence(statistics, now_ns, statistics.history.recent(now_ns), lag_ms)
     return _record_verdict(statistics, evidence, now_ns)
 
@@ -162,7 +162,7 @@ def summarise(
 
 
 def placeholder_row(statistics: ConnectionStatistics, now_ns: int, wall_s: float) -> list[Any]:
-    """A row that costs a tenth of `summarise`: who it is, with nothing measured yet."""
+    """A row with nothing measured yet, which costs a tenth of `summarise`."""
     about = statistics.about.get
     row: list[Any] = [None] * len(COLUMNS)
     row[:10] = (

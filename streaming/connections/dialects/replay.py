@@ -59,7 +59,7 @@ class ReplayConnection(Connection):
         self._unopened: Hello | None = None
 
     async def opened(self, info: SessionInfo) -> None:
-        """Nothing is said before `hello`."""
+        """Nothing is sent before the client's `hello`."""
 
     async def message(self, text: str | bytes) -> None:
         command = parse_command(text)
@@ -71,7 +71,7 @@ class ReplayConnection(Connection):
             self.pump.enqueue(pong(command))
         elif isinstance(command, Bye):
             if viewer is not None:
-                # Before it closes: by then whichever worker it comes back to knows where it was.
+                # Before it closes, so that any worker can resume it.
                 await self._services.resume.ended(self.id, viewer.playhead(time.monotonic()))
             self.pump.close(CloseCode.DONE)
         elif isinstance(command, Hello):
@@ -175,7 +175,7 @@ class ReplayConnection(Connection):
         viewer.room = room
 
     def _default_name(self) -> str:
-        """What the client called itself at first, or the service calls who is logged in, or ""."""
+        """The name in the client's `hello`, else the logged-in user's, else ""."""
         if self._hello is not None and self._hello.name:
             return self._hello.name
         return clean_name(self.visitor.name)[:MAX_NAME_LENGTH] if self.visitor.name else ""
@@ -242,7 +242,7 @@ class ReplayConnection(Connection):
             self.pump.close_stale()
             return
         except (OSError, RecordingError) as error:
-            # The store has told the log, once for everybody who wants this recording.
+            # The store has logged it, once for all viewers of this recording.
             problem = f"the session cannot be opened: {public_reason(error)}; trying again"
             raise CommandError(ErrorCode.UNAVAILABLE, problem, hello.id) from error
         try:
@@ -349,13 +349,13 @@ class ReplayConnection(Connection):
         try:
             await self._open(info, hello)
         except CommandError as error:
-            # A name that is unknown now that there is a schema: the client may say hello again.
+            # A name that is not in the schema: the client may send another `hello`.
             self._hello = None
             self.enqueue_error(error.code, error.message, hello.id)
             self._wait_if_unavailable(info, hello, error)
 
     def _wait_if_unavailable(self, info: SessionInfo, hello: Hello, error: CommandError) -> None:
-        """Welcome the client once the recording can be read: it need not say hello again."""
+        """Welcome the client once the recording can be read, without another `hello`."""
         if error.code is ErrorCode.UNAVAILABLE:
             self._unopened = hello
             self.spawn(self._open_when_readable(info, hello))
@@ -364,7 +364,7 @@ class ReplayConnection(Connection):
         while True:
             await asyncio.sleep(RETRY_SECONDS)
             if self._unopened is not hello:
-                # It was said again meanwhile, and answered or refused on its own.
+                # Another `hello` came meanwhile and was answered by itself.
                 return
             self._hello = hello
             try:
