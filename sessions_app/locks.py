@@ -130,7 +130,7 @@ class SessionLock:
             self._lock.release(keep_text=not cleaned)
 
     def is_held(self) -> bool:
-        """Whether somebody holds it at this moment."""
+        """Whether a process holds the lock at this moment."""
         probe = FolderLock(f"{self.slug}{_SUFFIX}")
         if not probe.acquire():
             return True
