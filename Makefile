@@ -14,11 +14,12 @@ run: $(VENV)/.run ## install what running needs, then serve on http://127.0.0.1:
 test: $(VENV)/.dev ## install what tests need, then run all of them
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-lint: $(VENV)/.dev lint-pages ## style and types
+lint: $(VENV)/.dev lint-pages ## style, types, imports and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy replayproject sessions_app streaming faults
 	$(BIN)/lint-imports
+	$(BIN)/codespell replayproject sessions_app streaming benchmarks tests docs *.md Makefile
 
 lint-pages: ## types and format of the pages' JavaScript and CSS, where npm is installed
 	@if command -v npm >/dev/null; then \

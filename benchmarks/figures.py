@@ -45,10 +45,6 @@ def middle_half(values: Sequence[float], digits: int = 3) -> str:
     return f"{low:.{digits}g} to {high:.{digits}g}"
 
 
-def at_most(value: float, limit: float) -> bool:
-    return value <= limit
-
-
 def as_table(figures: Iterable[Figure]) -> str:
     """Markdown."""
     lines = [

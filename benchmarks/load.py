@@ -284,7 +284,6 @@ class PlainViewer(Viewer):
     """A front end of the F1 app: no hello, no acknowledgements, rows as they come."""
 
     headers: dict[str, str] = {}  # noqa: RUF012
-    frames_seen = 0
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self.transport = transport

@@ -92,7 +92,7 @@ async def _measure(service: Service, counts: dict[str, int]) -> list[Figure]:
         for what, disturb in (
             ("undisturbed", _nothing),
             ("all workers replaced", _replace_all),
-            ("one worker told to end", _tell_one),
+            ("one worker told to end", _terminate_one),
             ("one worker killed", _kill_one),
         ):
             await asyncio.gather(*(viewer.begin() for viewer in everyone))
@@ -162,7 +162,7 @@ async def _replace_all(service: Service) -> None:
     await _until(lambda: all(_ended(p) for p in before))
 
 
-async def _tell_one(service: Service) -> None:
+async def _terminate_one(service: Service) -> None:
     worker = _busiest(service)
     worker.terminate()
     await _until(lambda: _ended(worker) and len(_workers(service)) == 2)

@@ -1,1 +1,1 @@
-"""Configuration and entry points: the top layer, which knows both of the others."""
+"""Configuration and entry points: the top layer, which imports both of the others."""

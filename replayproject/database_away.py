@@ -28,7 +28,7 @@ NEED_NONE = ("/livez", "/readyz", "/metrics", "/static/")
 
 
 class DatabaseAwayMiddleware:
-    """Django middleware. Made once in a process; knows when the database last failed."""
+    """Django middleware. Made once in a process; remembers when the database last failed."""
 
     async_capable = True
     sync_capable = True

@@ -15,27 +15,31 @@ from sessions_app.jobs import fail_interrupted
 from sessions_app.locks import remove_leftovers
 from sessions_app.models import Session
 
-Say = Callable[[str], None]
+Print = Callable[[str], None]
 ADMIN_NAME = "admin"
 DEMO_SLUG = "demo"
 
 
-def prepare(say: Say, *, with_demo: bool) -> None:
-    """Bring the database up to date, make the admin if no superuser exists, and the demo race if
-    it is wanted and missing. Quick when there is nothing to do."""
+def prepare(print_line: Print, *, with_demo: bool) -> None:
+    """Make the service ready to start. Quick when there is nothing to do.
+
+    Args:
+        print_line: called with each line for the operator.
+        with_demo: simulate the demo race if it is missing.
+    """
     settings.RECORDINGS_DIR.mkdir(parents=True, exist_ok=True)
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        say("database     preparing tables")
+        print_line("database     preparing tables")
         call_command("migrate", verbosity=0, interactive=False)
     if interrupted := fail_interrupted():
-        say(f"imports      {interrupted} had been cut off by a stop and failed")
+        print_line(f"imports      {interrupted} had been cut off by a stop and failed")
     remove_leftovers()
     users = get_user_model().objects
     if not users.filter(is_superuser=True).exists():
         password = secrets.token_urlsafe(12)
         users.create_superuser(ADMIN_NAME, password=password)
-        say(f"admin login  {ADMIN_NAME} / {password}  (shown once; change it in the admin)")
+        print_line(f"admin login  {ADMIN_NAME} / {password}  (shown once; change it in the admin)")
     if with_demo and not Session.objects.filter(slug=DEMO_SLUG).exists():
-        say("demo race    simulating, some seconds")
+        print_line("demo race    simulating, some seconds")
         call_command("demo", slug=DEMO_SLUG)

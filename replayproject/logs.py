@@ -1,6 +1,6 @@
 """One log format for everything: structlog's key=value lines, readable by people and by grep.
 
-Two things hold for every line, whoever writes it: no address in it shows its password, and a
+Two things hold for every line, also of libraries: no address in it shows its password, and a
 warning that repeats is written once a minute, with how often it came in between.
 """
 
@@ -19,7 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 from streaming.redaction import redacted
 
 REPEAT_SECONDS = 60.0
-"""A warning that says the same is written again after so long at the earliest."""
+"""A repeated warning is written again after so long at the earliest."""
 
 VARIANTS = 20
 """Warnings of one place in the code in that time, where each says something else: who was refused,

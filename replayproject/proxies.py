@@ -1,4 +1,4 @@
-"""Who is at the other end, where a reverse proxy stands in between.
+"""The client's address and scheme behind a reverse proxy.
 
 A proxy names its client in `X-Forwarded-For` and says in `X-Forwarded-Proto` whether that came by
 TLS. Anybody can send these headers, so they are believed of the proxies alone that
@@ -30,7 +30,7 @@ def parse_networks(names: Iterable[str]) -> list[Network]:
 
 
 class TrustedProxies:
-    """An ASGI application in front of another, which it tells the real client.
+    """An ASGI application that puts the real client's address into another's scope.
 
     networks: of the proxies that are believed; none by default, and then nothing is changed.
     """

@@ -170,7 +170,7 @@ STATISTICS = _flag("STATISTICS", True)
 STATISTICS_WARM_UP = _number("STATISTICS_WARM_UP", 10, 0, 10_000)
 
 INSTALLED_APPS = [
-    "streaming",  # before Daphne: which reactor there is, is ours to say
+    "streaming",  # before Daphne: it installs the reactor
     "daphne",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -249,7 +249,7 @@ if REDIS_URL:
                     {
                         "address": REDIS_URL,
                         # Its own default tries three times and waits up to 14 s in between. Rooms
-                        # look again by themselves, so a failure is to be known at once.
+                        # try again by themselves, so a failure must be reported at once.
                         "retry": Retry(ConstantBackoff(0.1), 1),
                         "socket_connect_timeout": 1.0,
                         "socket_timeout": 1.0,
@@ -317,7 +317,7 @@ PERMISSIONS_POLICY: dict[str, list[str]] = {
 }
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_SSL_REDIRECT = _flag("SECURE_SSL_REDIRECT", False)
-# Whoever asks for these is on our side of the proxy.
+# The clients of these are on our side of the proxy.
 SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = _number("SECURE_HSTS_SECONDS", 0, 0, 100_000_000)
 X_FRAME_OPTIONS = "DENY"

@@ -29,7 +29,7 @@ from typing import Literal
 from .backing import BackingError, PrivateServer, die_with_us
 
 END_SECONDS = 10.0
-"""How long a worker may take to say good-bye to its viewers before it is killed."""
+"""How long a worker may take to drain its viewers before it is killed."""
 
 FIRST_PAUSE, MAX_PAUSE = 0.25, 10.0
 """Seconds before the second and before any further start of a child that keeps ending: doubling, so
@@ -157,7 +157,7 @@ class Supervisor:
                 elif not kind.waits:
                     for _ in range(kind.count):
                         self._start(kind)
-            # One that ended before SIGCHLD was ours has told nobody.
+            # A child that ended before our handler of SIGCHLD was set caused no signal.
             self._reap()
             while not self._stop:
                 for key, _ in self._selector.select(self._start_what_is_due()):
@@ -222,7 +222,7 @@ class Supervisor:
         os.close(child.ready_pipe)
         child.ready_pipe = -1
         if child.ready and child.replacement and self._replacing:
-            self._tell_to_end(self._replacing.pop(0))
+            self._terminate(self._replacing.pop(0))
             if self._replacing:
                 self._start(self._replacing[0].kind, replacement=True)
         if not self._listening and all(c.ready for c in self._children if c.kind.reports):
@@ -261,7 +261,7 @@ class Supervisor:
                 self._ended(child)
 
     def _ended(self, child: Child) -> None:
-        """A child has ended that was not told to."""
+        """A child has ended by itself."""
         kind, status = child.kind, child.process.returncode
         early = kind.reports and not child.ready
         if early and not self._listening:
@@ -289,7 +289,7 @@ class Supervisor:
 
     # -- the end --------------------------------------------------------------------------------
 
-    def _tell_to_end(self, child: Child) -> None:
+    def _terminate(self, child: Child) -> None:
         child.ending = True
         if child.process.poll() is None:
             child.process.terminate()
@@ -297,7 +297,7 @@ class Supervisor:
     def _end_all(self) -> None:
         ours = [child for child in self._children if child.kind.owned]
         for child in ours:
-            self._tell_to_end(child)
+            self._terminate(child)
         deadline = time.monotonic() + END_SECONDS
         for child in ours:
             try:

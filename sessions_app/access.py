@@ -6,7 +6,7 @@ import enum
 
 
 class Decision(enum.Enum):
-    """What a visitor is told."""
+    """Whether a visitor may watch a session, and if not, why."""
 
     ALLOWED = "allowed"
     LOGIN_REQUIRED = "login_required"

@@ -140,7 +140,7 @@ def run(job: ImportJob, read: Read, clock: Callable[[], float] = time.monotonic)
     report = _Reporter(job, clock)
 
     def storing(fraction: float, message: str) -> None:
-        # At 1 the session is stored and says so itself.
+        # At 1 the session is stored and ready.
         if fraction < 1:
             report(READING_SHARE + fraction * (1 - READING_SHARE), message)
 
@@ -150,7 +150,7 @@ def run(job: ImportJob, read: Read, clock: Callable[[], float] = time.monotonic)
             raise SessionDeleted("the session was deleted while it was being imported")
 
     try:
-        with _turn(job) as lock:
+        with _wait_for_lock(job) as lock:
             this.update(
                 state=ImportJob.State.RUNNING,
                 attempts=F("attempts") + 1,
@@ -182,18 +182,18 @@ def run(job: ImportJob, read: Read, clock: Callable[[], float] = time.monotonic)
     return True
 
 
-def _turn(job: ImportJob) -> SessionLock:
+def _wait_for_lock(job: ImportJob) -> SessionLock:
     """The lock of the job's session, which a command that imports the same session may hold."""
     lock = SessionLock(job.session.slug, wait=True)
     if lock.is_held():
         text = "waiting for another import of this session to end"
         ImportJob.objects.filter(pk=job.pk).update(message=text)
-        _tell(job, loading={"message": text}, watchable=text)
+        _write_progress(job, loading={"message": text}, watchable=text)
     return lock
 
 
 class _Reporter:
-    """Writes progress to the database, not more often than somebody can see."""
+    """Writes progress to the database, at most once in `REPORT_SECONDS`."""
 
     def __init__(self, job: ImportJob, clock: Callable[[], float]) -> None:
         self._job = job
@@ -208,7 +208,7 @@ class _Reporter:
         text = cleaned(message)
         try:
             ImportJob.objects.filter(pk=self._job.pk).update(progress=progress, message=text)
-            _tell(
+            _write_progress(
                 self._job,
                 loading={"state": Session.State.IMPORTING, "progress": progress, "message": text},
                 watchable=f"importing again, {progress:g} %: {text}",
@@ -219,7 +219,7 @@ class _Reporter:
             close_old_connections()
 
 
-def _tell(job: ImportJob, *, loading: dict[str, Any], watchable: str) -> None:
+def _write_progress(job: ImportJob, *, loading: dict[str, Any], watchable: str) -> None:
     """Say in the session what its import does.
 
     Args:
@@ -245,7 +245,7 @@ def fail(job: ImportJob, error: str) -> None:
         )
         if not ended:
             return
-        _tell(
+        _write_progress(
             job,
             loading={"state": Session.State.FAILED, "message": FAILED},
             watchable=FAILED,
@@ -294,7 +294,7 @@ def restore_queue() -> None:
             ImportJob.objects.filter(pk=job.pk).update(
                 state=ImportJob.State.QUEUED, progress=0, message=text
             )
-            _tell(
+            _write_progress(
                 job,
                 loading={"state": Session.State.PENDING, "progress": 0, "message": text},
                 watchable=text,

@@ -1,6 +1,6 @@
 """One lap of one entity over distance, so that laps of different times can be laid on each other.
 
-Pure numpy: knows neither the database nor HTTP.
+Pure numpy: no database, no HTTP.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ _SUFFIX = ".session.lock"
 
 
 class SessionBusy(Exception):
-    """Somebody else is writing a recording of that session."""
+    """Another process is writing a recording of that session."""
 
 
 class FolderLock:
@@ -64,7 +64,7 @@ class FolderLock:
             os.close(descriptor)
 
     def release(self, *, keep_text: bool = False) -> None:
-        """Give the lock up. keep_text: leave the file for whoever takes the lock next."""
+        """Give the lock up. keep_text: leave the file for the next holder of the lock."""
         if not keep_text:
             self.path.unlink(missing_ok=True)
         os.close(self._descriptor)
@@ -126,18 +126,18 @@ class SessionLock:
             self._remove_unnamed()
             cleaned = True
         finally:
-            # If the database is away, whoever holds the lock next removes what is listed.
+            # If the database is away, the next holder of the lock removes what is listed.
             self._lock.release(keep_text=not cleaned)
 
     def is_held(self) -> bool:
-        """Whether somebody holds it at this moment."""
+        """Whether a process holds the lock at this moment."""
         probe = FolderLock(f"{self.slug}{_SUFFIX}")
         if not probe.acquire():
             return True
         probe.release(keep_text=True)
         return False
 
-    def will_leave(self, recording: str) -> None:
+    def add_leftover(self, recording: str) -> None:
         """List a recording that is to be removed unless the database names it in the end."""
         if recording:
             self._lock.add_line(recording)

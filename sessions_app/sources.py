@@ -40,7 +40,7 @@ class Source:
 
     @property
     def slug(self) -> str:
-        """What its session is called if nobody says otherwise."""
+        """The slug of its session unless the request names another."""
         return _NOT_IN_SLUGS.sub("-", self.name.partition(".")[0]).strip("-")[:80]
 
 

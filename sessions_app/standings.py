@@ -1,4 +1,4 @@
-"""Who is where in a race: progress, order and gaps. Pure numpy, computed once, at import.
+"""Progress, order and gaps of a race. Pure numpy, computed once, at import.
 
 Progress counts laps of the line that laps are timed at: 3.25 is a quarter of the way round lap 4.
 Cars on the grid stand near 0, before or beyond it, for many circuits start at another line. It
@@ -34,7 +34,7 @@ _GRID_BREAK = 0.012
 """Laps between two neighbours on the grid that no row of empty slots explains: 50 m and more."""
 _MOVED = 0.002
 """Laps: more than a standing car's position trembles."""
-_CALMING = 3
+_SMOOTHING_PASSES = 3
 """Passes of the smoothing that takes the jitter out of progress; reaches three samples, 0.7 s."""
 _WARP_LIMIT = 0.02
 """Laps by which a crossing time may disagree with the projection and still be believed: about
@@ -47,13 +47,18 @@ def progress_from_track(
     crossings: Floats,
     start_time: float,
 ) -> NDArray[np.float64]:
-    """One car's progress at its own samples, in laps.
+    """Compute one car's progress at its own samples, in laps.
 
-    time: seconds, increasing, shape (samples,). fraction: of the lap at each sample, 0…1, from the
-    projection on the centre line, NaN where the car was off the map. crossings: the time at which
-    the start line was crossed for the 1st, 2nd… time after one lap, so that progress is 1, 2…
-    there; NaN where unknown, empty if nothing is known. start_time: of the race; the car then
-    stands within half a lap of the line.
+    Args:
+        time: seconds, increasing, shape (samples,).
+        fraction: of the lap at each sample, 0…1, from the projection on the centre line; NaN where
+            the car was off the map.
+        crossings: times at which the start line was crossed for the 1st, 2nd… time after one lap,
+            where progress is 1, 2…; NaN where unknown, empty if nothing is known.
+        start_time: of the race; the car then stands within half a lap of the line.
+
+    Returns:
+        Laps, shape (samples,), NaN where unknown.
     """
     progress = np.full(len(time), np.nan)
     known = np.flatnonzero(~np.isnan(fraction))
@@ -61,7 +66,7 @@ def progress_from_track(
         return progress
     times = np.asarray(time, dtype=np.float64)[known]
     laps = _unwrap(np.asarray(fraction, dtype=np.float64)[known])
-    laps = _without_jitter(times, _without_slips(laps))
+    laps = _without_jitter(times, _without_outliers(laps))
     laps -= np.rint(np.interp(start_time, times, laps))
     laps = _anchor(times, laps, crossings)
     progress[known] = laps
@@ -76,7 +81,7 @@ def _unwrap(fraction: NDArray[np.float64]) -> NDArray[np.float64]:
     return laps
 
 
-def _without_slips(laps: NDArray[np.float64]) -> NDArray[np.float64]:
+def _without_outliers(laps: NDArray[np.float64]) -> NDArray[np.float64]:
     """Samples far off their neighbours' median replaced by it."""
     if len(laps) < _JUMP_WINDOW:
         return laps
@@ -87,16 +92,16 @@ def _without_slips(laps: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _without_jitter(times: NDArray[np.float64], laps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Each sample drawn halfway to the line between its neighbours, `_CALMING` times over.
+    """Each sample moved halfway to the line between its neighbours, `_SMOOTHING_PASSES` times.
 
-    Positions come up to 10 m early or late, which would make gaps tremble by tenths of a second; a
-    car's real speed hardly changes within the second that this looks at.
+    Positions come up to 10 m early or late, which would make gaps jump by tenths of a second; a
+    car's real speed hardly changes within the second that is smoothed over.
     """
     if len(laps) < 3:
         return laps
     part = (times[1:-1] - times[:-2]) / (times[2:] - times[:-2])
     calm = laps.copy()
-    for _ in range(_CALMING):
+    for _ in range(_SMOOTHING_PASSES):
         between = calm[:-2] + part * (calm[2:] - calm[:-2])
         calm[1:-1] += (between - calm[1:-1]) / 2
     return calm
@@ -124,11 +129,13 @@ def _anchor(
     np.add.at(steps, change, np.diff(np.concatenate(([0.0], whole))))
     laps = laps + np.cumsum(steps[:-1])
     rest = number - np.interp(at, times, laps)
-    believed = np.abs(rest) < _WARP_LIMIT
-    if believed.any():
-        first = min(times[0], at[believed][0])
-        nodes = np.concatenate(([first], at[believed]))
-        laps = laps + np.interp(times, nodes, np.concatenate(([rest[believed][0]], rest[believed])))
+    consistent = np.abs(rest) < _WARP_LIMIT
+    if consistent.any():
+        first = min(times[0], at[consistent][0])
+        nodes = np.concatenate(([first], at[consistent]))
+        laps = laps + np.interp(
+            times, nodes, np.concatenate(([rest[consistent][0]], rest[consistent]))
+        )
     return laps
 
 
@@ -140,13 +147,20 @@ def positions(
     finish_frame: Integers | None = None,
     retired_frame: Integers | None = None,
 ) -> NDArray[np.int32]:
-    """Race order in every frame: 1 for the leader, shape (frames, cars), no position twice.
+    """Compute the race order in every frame.
 
-    progress: laps. start_frame: of the race; before it the order is the grid's. grid: each car's
-    place on the grid, 1…, shape (cars,); without it the order of progress at the start.
-    finish_frame, retired_frame: per car, `NEVER` if not. Classified are the cars that finished by
-    laps completed, then by who crossed the line first; whoever retires goes behind everyone who
-    is still driving; a car never seen comes last.
+    Finished cars are ordered by laps completed, then by the time at which they crossed the line. A
+    retired car is behind all that still drive; a car that was never seen comes last.
+
+    Args:
+        progress: laps, shape (frames, cars), NaN where unknown.
+        start_frame: of the race; before it the order is the grid's.
+        grid: each car's place on the grid, 1…, shape (cars,); None for the order at the start.
+        finish_frame: of each car, shape (cars,), `NEVER` if it did not finish.
+        retired_frame: of each car, shape (cars,), `NEVER` if it did not retire.
+
+    Returns:
+        int32, shape (frames, cars): 1 for the leader, no position twice in a frame.
     """
     frames, cars = progress.shape
     score = np.array(progress, dtype=np.float64)
@@ -197,14 +211,24 @@ def gaps(
     retired_frame: Integers | None = None,
     rate: float = STANDINGS_RATE,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(gap_to_leader, interval): seconds behind at the same place, shape (frames, cars).
+    """Compute the gaps to the leader and the intervals to the car ahead, in seconds.
 
     The gap of a car is the time since the leader was where the car is now, and its interval the
-    same for the car one position ahead; so a lapped car is a lap's time and more behind. Taken at
-    `rate` Hz and held in between. The leader has 0. NaN before the start, until the car reaches
-    the place from which the other one started, and after it retired; after the finish both stay.
+    same for the car one position ahead; so a lapped car is a lap's time and more behind.
 
-    position: from `positions`, same shape. frame_rate: frames per second.
+    Args:
+        progress: laps, shape (frames, cars).
+        position: from `positions`, same shape.
+        frame_rate: frames per second.
+        start_frame: of the race.
+        finish_frame: of each car, shape (cars,), `NEVER` if it did not finish.
+        retired_frame: of each car, shape (cars,), `NEVER` if it did not retire.
+        rate: values computed a second; they are held in between.
+
+    Returns:
+        (gap_to_leader, interval): float, shape (frames, cars). The leader has 0. NaN before the
+        start, until the car reaches the place from which the other one started, and after it
+        retired; after the finish both keep their last value.
     """
     frames, cars = progress.shape
     gap = np.full((frames, cars), np.nan)

@@ -107,18 +107,18 @@ def _store(
     before = session.recording if session is not None else ""
     name = f"{slug}.{datetime.now(UTC):%Y%m%d%H%M%S%f}.mcap"
     _filled(session or Session(slug=slug), result, access, name)
-    lock.will_leave(name)
+    lock.add_leftover(name)
     start = result.start_time
     version = write_recording(
         Path(settings.RECORDINGS_DIR) / name,
         result.columns,
         start_ns=0 if start is None else int(start.timestamp() * 1_000_000_000),
-        metadata=_portable(result),
+        metadata=_file_metadata(result),
         progress=lambda fraction: report(fraction, "writing the recording"),
     )
-    lock.will_leave(before)
+    lock.add_leftover(before)
     with transaction.atomic():
-        # Read again: somebody may have changed who may watch while the recording was written.
+        # Read again: the access may have been changed while the recording was written.
         there = Session.objects.select_for_update().filter(slug=slug).first()
         session = _filled(there or Session(slug=slug), result, access, name)
         session.version = version
@@ -136,7 +136,7 @@ def delete_recording(session: Session) -> None:
 
 
 def _filled(session: Session, result: ImportResult, access: str | None, name: str) -> Session:
-    """The row as the result says it, checked. name: of the recording. Raises: ValidationError."""
+    """Fill and check the session's row. name: of the recording file. Raises: ValidationError."""
     codes = [e.code for e in result.entities]
     if codes != list(result.columns.schema.entities):
         raise ValidationError("The entities are not those of the columns, in their order.")
@@ -159,8 +159,8 @@ def _filled(session: Session, result: ImportResult, access: str | None, name: st
     return session
 
 
-def _portable(result: ImportResult) -> dict[str, Any]:
-    """What the file says of itself beside its frames, so that it can be moved on its own."""
+def _file_metadata(result: ImportResult) -> dict[str, Any]:
+    """The metadata in the recording file, so that the file alone can be imported elsewhere."""
     return {
         "title": result.title,
         "kind": result.kind,
@@ -180,7 +180,7 @@ def _shapes(record: GeometryRecord) -> dict[str, Any]:
 
 
 def _replace_rows(session: Session, result: ImportResult) -> None:
-    """Everything below the session, as the result says; inside the caller's transaction."""
+    """Replace entities, geometry, events, laps and stints; inside the caller's transaction."""
     session.events.all().delete()
     session.entities.all().delete()
     Geometry.objects.filter(session=session).delete()

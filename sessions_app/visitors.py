@@ -1,4 +1,4 @@
-"""Who asks: nobody in particular, a user of the site, or a program with a token."""
+"""Visitors: an anonymous one, a user of the site, or a program with a token."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class SessionConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no t
                 await self.websocket_disconnect(message)
 
     async def websocket_connect(self, message: Mapping[str, Any]) -> None:
-        """Accept; the connection says itself, and closes with a code, if the client may not be."""
+        """Accept and make the connection. It closes with a code if the client is not admitted."""
         slug = self.scope["url_route"]["kwargs"]["slug"]
         await self.send({"type": "websocket.accept", "subprotocol": self.dialect.subprotocol})
         self.connection = self.dialect(self.scope[WORKER], self.scope, self.base_send, slug)

@@ -1,4 +1,4 @@
-"""What the admin needs to know of things that live in no table."""
+"""A model without a table, for the admin's pages of live connections."""
 
 from __future__ import annotations
 

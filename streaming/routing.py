@@ -47,7 +47,7 @@ viewers = SubprotocolRouter(
 
 
 async def no_such_path(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Refuse the handshake with 404, or with 403 on servers that can say no more than that."""
+    """Refuse the handshake with 404, or with 403 on servers that support no other status."""
     await receive()
     if "websocket.http.response" in (scope.get("extensions") or {}):
         await send({"type": "websocket.http.response.start", "status": 404, "headers": []})

@@ -1,6 +1,6 @@
 """Everything that a worker process has one of.
 
-Whoever serves or commands has one `Worker`, made when its process starts, and hands it down: to
+A process that serves has one `Worker`, made when it starts, and hands it down: to
 consumers and views in the ASGI scope (`WithWorker`, `worker_of`), to everything below as an
 argument. No module keeps state. Tests make their own, or the piece that they need.
 """
@@ -58,9 +58,9 @@ class Worker:
         frames: the frame store: segments and rows from memory, Redis, recordings.
         admission: who may connect, and the limits.
         connections: the open WebSockets.
-        rights: looks again and again who may still watch.
+        rights: checks periodically who may still watch.
         wheel: wakes the pumps.
-        watch: tells connections how unfinished sessions change.
+        watch: notifies connections of changes of unfinished sessions.
         renewals: gives lasting connections fresh resume tokens.
         resume: where viewers were.
         rooms: shared timelines.
@@ -93,7 +93,7 @@ class Worker:
             share_frames: whether made frames are offered to the other workers.
             statistics: whether callbacks are counted and published.
             warm_up: calls of each callback that are not counted.
-            channel_layer: over which workers tell one another of their rooms; None for none.
+            channel_layer: over which workers send each other the states of rooms; None for none.
         """
         self.redis = RedisClients(redis_url) if redis_url else None
         redis = self.redis

@@ -38,7 +38,7 @@ async def main(path: str, version: str, frame_count: int, url: str, arrivals: in
     store = FrameStore(memory_bytes=20_000_000)
     # A busy machine must not look like a lost Redis or maker here: the lock is what is tested.
     shared_cache.BUILD_WAIT_SECONDS, shared_cache.LOCK_MILLISECONDS = 60.0, 60_000
-    store.shared = SharedCache(RedisClients(url, answer_seconds=30), patience=20.0)
+    store.shared = SharedCache(RedisClients(url, answer_seconds=30), answer_seconds=20.0)
     print("ready", flush=True)
     sys.stdin.readline()
     keys = [SegmentKey(version, 4, index) for index in range(6)]

@@ -16,7 +16,7 @@ from streaming.monitoring.board import EXPIRE_S, BoardError, MemoryBoard, RedisB
 from streaming.monitoring.event_loop import LoopMonitor
 from streaming.monitoring.reader import NoSuchConnection, Reader, Selection, select
 from streaming.monitoring.registry import Registry
-from streaming.monitoring.rows import COLUMNS, introduce, summarise
+from streaming.monitoring.rows import COLUMNS, placeholder_row, summarise
 from streaming.redis.clients import RedisClients
 from streaming.statistics.connection import SECOND, ConnectionStatistics
 from streaming.statistics.report import log_lines
@@ -334,7 +334,7 @@ async def test_a_worker_that_stands_still_is_shown_as_stalled(
     registry.open("b")
     play(registry, clock, "a", 3)
     await registry.publish()
-    board.tell_of_stall("w1", 7.0, "  File x.py, line 1\n")
+    board.report_stall("w1", 7.0, "  File x.py, line 1\n")
     rows = {row["connection"]: row for row in reader.snapshot().rows}
     assert rows["a"]["verdict"] == "stalled loop"
     assert "7 s" in rows["a"]["figures"]
@@ -349,8 +349,8 @@ def test_the_monitor_sees_a_stall_and_who_caused_it() -> None:
     for _ in range(100):
         monitor.beat(clock.advance(0.05))
     assert monitor.recent_ms() == (0, 0)
-    assert monitor.look(clock.advance(0.1)) == ""
-    assert monitor.look(clock.advance(0.1)) != ""
+    assert monitor.overdue_stack(clock.advance(0.1)) == ""
+    assert monitor.overdue_stack(clock.advance(0.1)) != ""
     monitor.beat(clock.advance(0.3))
     assert monitor.stalls == 1
     assert monitor.longest is not None
@@ -487,7 +487,7 @@ async def test_redis_that_is_gone_is_an_error_for_readers_only(clock: Clock) -> 
 
 def test_an_introduction_has_the_columns_of_a_row(clock: Clock) -> None:
     statistics = ConnectionStatistics("a", now_ns=clock.ns, session="demo")
-    named = introduce(statistics, clock.ns, clock.wall())
+    named = placeholder_row(statistics, clock.ns, clock.wall())
     measured = summarise(statistics, clock.ns, clock.wall(), (0.0, 0.0))
     for column, one, other in zip(COLUMNS, named, measured, strict=True):
         if column not in ("sparkline", "target_fps", "credit", "window"):

@@ -239,7 +239,7 @@ async def test_a_file_is_closed_when_the_thread_that_reads_it_is_done(watched: W
     version = watched.info.version
     with files.reading(version) as source:
         cut_off(watched)
-        assert files.doubt(version, source, ChangedRecording("as the test wants"))
+        assert files.recheck(version, source, ChangedRecording("as the test wants"))
         assert (len(files), files.closed) == (0, 0)
     assert files.closed == 1
 

@@ -59,7 +59,10 @@ async def store(proxy: Proxy, tmp_path: Path) -> AsyncIterator[FrameStore]:
     url = f"unix://{tmp_path}/redis.sock"
     clock = Clock()
     store.shared = SharedCache(
-        RedisClients(url, answer_seconds=30), prefix=f"{tmp_path.name}:", clock=clock, patience=20.0
+        RedisClients(url, answer_seconds=30),
+        prefix=f"{tmp_path.name}:",
+        clock=clock,
+        answer_seconds=20.0,
     )
     store.clock = clock  # type: ignore[attr-defined]
     yield store
@@ -85,7 +88,7 @@ async def test_what_one_worker_made_another_finds(
     stores = [FrameStore(memory_bytes=MEMORY) for _ in range(2)]
     for store in stores:
         store.shared = SharedCache(
-            RedisClients(valkey, answer_seconds=30), prefix=f"{tmp_path.name}:", patience=20.0
+            RedisClients(valkey, answer_seconds=30), prefix=f"{tmp_path.name}:", answer_seconds=20.0
         )
     assert await play(stores[0], info, range(10)) == expected
     await offered(stores[0])
@@ -154,7 +157,7 @@ async def test_redis_slow(
     assert await play(store, info, range(1)) == expected[:1]
     await offered(store)
     assert store.shared is not None
-    store.shared._patience = 0.04
+    store.shared._answer_seconds = 0.04
     proxy.delay = 0.2
     assert await play(store, info, range(1, 10)) == expected[1:]
     stats = store.stats()["redis"]
@@ -181,7 +184,7 @@ async def test_redis_full(info: SessionInfo, expected: list[bytes], tmp_path: Pa
         store = FrameStore(memory_bytes=MEMORY)
         clock = Clock()
         store.shared = SharedCache(
-            RedisClients(backing.url, answer_seconds=30), clock=clock, patience=20.0
+            RedisClients(backing.url, answer_seconds=30), clock=clock, answer_seconds=20.0
         )
         assert await play(store, info, range(1)) == expected[:1]
         await offered(store)
@@ -193,7 +196,9 @@ async def test_redis_full(info: SessionInfo, expected: list[bytes], tmp_path: Pa
         assert stats["available"]
         # What is there can still be read.
         other = FrameStore(memory_bytes=MEMORY)
-        other.shared = SharedCache(RedisClients(backing.url, answer_seconds=30), patience=20.0)
+        other.shared = SharedCache(
+            RedisClients(backing.url, answer_seconds=30), answer_seconds=20.0
+        )
         assert await play(other, info, range(1)) == expected[:1]
         assert other.counts["built"] == 0
         with redis.Redis.from_url(backing.url) as client:
@@ -211,7 +216,7 @@ async def test_a_maker_that_fails_gives_the_right_back(
     info: SessionInfo, valkey: str, tmp_path: Path
 ) -> None:
     shared = SharedCache(
-        RedisClients(valkey, answer_seconds=30), prefix=f"{tmp_path.name}:", patience=20.0
+        RedisClients(valkey, answer_seconds=30), prefix=f"{tmp_path.name}:", answer_seconds=20.0
     )
     first = await shared.claim("piece")
     assert first.value is None
@@ -233,8 +238,8 @@ async def test_a_maker_that_has_died_holds_nobody_up(
 ) -> None:
     """It took the lock and never offered: each piece is waited for less than any buffer holds."""
     clock = Clock()
-    mine = SharedCache(redis_clients, prefix=f"{tmp_path.name}:", patience=20.0, clock=clock)
-    dead = SharedCache(redis_clients, prefix=f"{tmp_path.name}:", patience=20.0)
+    mine = SharedCache(redis_clients, prefix=f"{tmp_path.name}:", answer_seconds=20.0, clock=clock)
+    dead = SharedCache(redis_clients, prefix=f"{tmp_path.name}:", answer_seconds=20.0)
     assert (await dead.claim("piece")).token
     waiting = asyncio.create_task(mine.claim("piece"))
     while not mine.counts["waited_for_others"]:  # noqa: ASYNC110 - a counter sets no event

@@ -185,7 +185,7 @@ class TestRun:
 
         def read(progress: Progress) -> ImportResult:
             with monkeypatch.context() as away:
-                away.setattr(jobs, "_tell", locked)
+                away.setattr(jobs, "_write_progress", locked)
                 progress(0.5, "reading")
             return small_race()
 

@@ -21,7 +21,7 @@ BODIES = {
     "RaceEvent": "EventOut",
     "Lap": "LapOut",
     "Stint": "StintOut",
-    "Standing": "StandingOut",
+    "SessionRights": "StandingOut",
     "LapTelemetry": "TelemetryOut",
 }
 """Name in api.js → name in docs/openapi.json, which another test compares with the server."""

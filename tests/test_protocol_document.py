@@ -22,7 +22,7 @@ from streaming.playback.protocol import (
     backoff,
     may_return,
 )
-from streaming.playback.viewer import MAX_PULLS
+from streaming.playback.viewer import MAX_REQUESTS
 from streaming.rooms.hub import MAX_WAITING
 from streaming.rooms.people import MAX_LISTED
 from streaming.server.daphne import MAX_MESSAGE_BYTES
@@ -103,7 +103,7 @@ def test_limits_of_the_server() -> None:
     assert f"`stride` 1, 2, 4…{p.STRIDES[-1]} (1)" in ACTIONS["request"]
     assert f"1 to {p.MAX_NAME_LENGTH} characters" in ACTIONS["join"]
     errors = dict(table("error code", "meaning"))
-    assert f"more than {MAX_PULLS} requests wait" in errors["too_many"]
+    assert f"more than {MAX_REQUESTS} requests wait" in errors["too_many"]
     assert f"more than {p.MAX_ROOMS:,} rooms are open" in errors["too_many"]
     assert f"more than {MAX_WAITING:,} commands wait" in errors["too_many"]
     states = dict(table("status", "meaning"))

@@ -16,7 +16,7 @@ from django.test import Client
 from sessions_app.models import Session
 from sessions_app.visitors import ANONYMOUS, PROGRAM, UnknownToken, Visitor
 from streaming.connections.identity import user_of_login, visitor_of
-from streaming.connections.rights import RightsReview, Standing
+from streaming.connections.rights import RightsReview, SessionRights
 from streaming.playback.protocol import CloseCode
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,7 +43,7 @@ class Viewer:
         self.came_back = True
 
 
-async def reviewed(viewer: Viewer, standings: Mapping[str, Standing]) -> Viewer:
+async def reviewed(viewer: Viewer, standings: Mapping[str, SessionRights]) -> Viewer:
     await RightsReview([viewer], read=lambda _slugs: standings).review()
     return viewer
 
@@ -61,7 +61,7 @@ async def reviewed(viewer: Viewer, standings: Mapping[str, Standing]) -> Viewer:
 async def test_a_session_that_is_not_public_any_more(
     access: str, visitor: Visitor, code: CloseCode | None
 ) -> None:
-    viewer = await reviewed(Viewer(visitor), {SLUG: Standing(access, "v1")})
+    viewer = await reviewed(Viewer(visitor), {SLUG: SessionRights(access, "v1")})
     assert viewer.ended is code
     assert not viewer.came_back
 
@@ -71,7 +71,7 @@ async def test_a_session_that_was_deleted() -> None:
 
 
 async def test_a_session_that_was_imported_again() -> None:
-    viewer = await reviewed(Viewer(), {SLUG: Standing("public", "v2")})
+    viewer = await reviewed(Viewer(), {SLUG: SessionRights("public", "v2")})
     assert viewer.came_back
     assert viewer.ended is None
 
@@ -109,7 +109,7 @@ async def test_a_logout_ends_what_needs_a_login(ann: Any) -> None:
     login = await sync_to_async(logged_in)(ann)
     visitor = await user_of_login(login)
     assert (visitor.name, visitor.staff) == ("ann", True)
-    staff, public = {SLUG: Standing("staff", "v1")}, {SLUG: Standing("public", "v1")}
+    staff, public = {SLUG: SessionRights("staff", "v1")}, {SLUG: SessionRights("public", "v1")}
     assert (await reviewed(Viewer(visitor), staff)).ended is None
     await sync_to_async(login.flush)()
     assert (await reviewed(Viewer(visitor), staff)).ended is CloseCode.UNAUTHENTICATED
@@ -129,7 +129,7 @@ async def test_a_user_who_may_less_than_before(
 ) -> None:
     visitor = await user_of_login(await sync_to_async(logged_in)(ann))
     await get_user_model().objects.filter(pk=ann.pk).aupdate(**change)
-    assert (await reviewed(Viewer(visitor), {SLUG: Standing("staff", "v1")})).ended is code
+    assert (await reviewed(Viewer(visitor), {SLUG: SessionRights("staff", "v1")})).ended is code
 
 
 def scope(**headers: str) -> dict[str, Any]:

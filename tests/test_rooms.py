@@ -46,7 +46,7 @@ class Viewer:
         self.told.append((playhead, at, sought, id))
         self._news.set()
 
-    def room_said(self, message: dict[str, Any]) -> None:
+    def room_changed(self, message: dict[str, Any]) -> None:
         self.said.append(message)
         self._news.set()
 
@@ -106,7 +106,7 @@ class LossyLayer:
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     # A busy machine must not look like a wrong clock here.
-    monkeypatch.setattr(store, "MAX_LOOKS", 10_000)
+    monkeypatch.setattr(store, "MAX_CLOCK_READS", 10_000)
 
 
 @pytest.fixture
@@ -161,14 +161,14 @@ async def test_a_lost_message_heals_by_itself(
 ) -> None:
     one, two, layer = workers
     ann, bob = Viewer(), Viewer()
-    one.join("race", "heal", ann, START)
+    one.join("race", "reconcile", ann, START)
     await ann.until(lambda v: bool(v.told))
-    two.join("race", "heal", bob, START)
+    two.join("race", "reconcile", bob, START)
     await bob.until(lambda v: bool(v.told))
     layer.losing = True
-    command(one, ann, Seek(frame=2000), "heal", target=2000.0)
+    command(one, ann, Seek(frame=2000), "reconcile", target=2000.0)
     await bob.until(lambda v: v.told[-1][0].frame == 2000.0)
-    assert two.healed == 1
+    assert two.reconciled == 1
     assert_in_step(ann, bob)
 
 
@@ -258,8 +258,8 @@ async def test_commands_at_the_same_moment_all_count(
         command(two, bob, Seek(frame=500 + i, id=i), "rush", target=500.0 + i)
     for viewer in (ann, bob):
         await viewer.until(lambda v: any(told[3] == 19 for told in v.told))
-    await one.heal()
-    await two.heal()
+    await one.reconcile()
+    await two.reconcile()
     assert ann.told[-1][0] == bob.told[-1][0]
 
 
@@ -291,7 +291,7 @@ async def test_members_here_go_on_while_the_store_is_away() -> None:
     command(hub, ann, Play(), "away")
     await bob.until(lambda v: bool(v.told) and v.told[-1][0].playing)
     assert_in_step(ann, bob)
-    assert hub.out_of_reach > 0
+    assert hub.store_failures > 0
     await hub.stop()
 
 
@@ -316,7 +316,7 @@ async def test_no_member_stays_behind_whatever_the_order(
     rng = random.Random(seed)
     slug = f"ghosts-{seed}-{time.time_ns()}"
     store = RedisRooms(redis_clients)
-    hub = RoomHub(store, LossyLayer(), heal_seconds=0.01)
+    hub = RoomHub(store, LossyLayer(), reconcile_seconds=0.01)
     hub.start()
     inside: dict[Viewer, str] = {}
     for _ in range(2000):
@@ -431,7 +431,7 @@ class DeafLayer(LossyLayer):
 
 async def test_a_room_that_both_workers_changed_without_the_store_is_one_again() -> None:
     store, layer = AwayRooms(), LossyLayer()
-    one, two = hubs = [RoomHub(store, layer, heal_seconds=3600) for _ in range(2)]
+    one, two = hubs = [RoomHub(store, layer, reconcile_seconds=3600) for _ in range(2)]
     for hub in hubs:
         hub.start()
     ann, bob = Viewer(), Viewer()
@@ -447,7 +447,7 @@ async def test_a_room_that_both_workers_changed_without_the_store_is_one_again()
     store._states.clear()
     store.away = False
     for hub in (one, two, one, two):
-        await hub.heal()
+        await hub.reconcile()
     assert_in_step(ann, bob)
     for hub in hubs:
         await hub.stop()
@@ -455,7 +455,7 @@ async def test_a_room_that_both_workers_changed_without_the_store_is_one_again()
 
 async def test_a_worker_that_could_not_subscribe_does_so_later() -> None:
     store, layer = LocalRooms(), DeafLayer()
-    one, two = hubs = [RoomHub(store, layer, heal_seconds=3600) for _ in range(2)]
+    one, two = hubs = [RoomHub(store, layer, reconcile_seconds=3600) for _ in range(2)]
     layer.away = True
     one._messages._retry_seconds = 0.0
     for hub in hubs:
@@ -464,7 +464,7 @@ async def test_a_worker_that_could_not_subscribe_does_so_later() -> None:
     one.join("race", "deaf", ann, START)
     await ann.until(lambda v: bool(v.told))
     layer.away = False
-    await one.heal()
+    await one.reconcile()
     two.join("race", "deaf", bob, START)
     await bob.until(lambda v: bool(v.told))
     command(two, bob, Seek(frame=1000), "deaf", target=1000.0)

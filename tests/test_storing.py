@@ -154,7 +154,7 @@ class TestLeftovers:
     def test_who_still_writes_is_left_alone(self, recordings: Path) -> None:
         with SessionLock("race") as lock:
             (recordings / "race.1.mcap").write_bytes(b"x")
-            lock.will_leave("race.1.mcap")
+            lock.add_leftover("race.1.mcap")
             remove_leftovers()
             assert (recordings / "race.1.mcap").exists()
         assert list(recordings.iterdir()) == []
@@ -173,7 +173,7 @@ class TestLeftovers:
         lock = SessionLock("race")
         lock.__enter__()
         (recordings / "race.1.mcap").write_bytes(b"x")
-        lock.will_leave("race.1.mcap")
+        lock.add_leftover("race.1.mcap")
         with monkeypatch.context() as context:
             context.setattr(Session.objects, "filter", away)
             with pytest.raises(DatabaseError):

@@ -138,7 +138,7 @@ class ViewerHistory(RuleBasedStateMachine):
         assert self.viewer.state(self.now) == before
 
     @rule(frame=st.integers(0, 2999), frames=st.integers(1, 60), stride=st.sampled_from([1, 4]))
-    def pull(self, frame: int, frames: int, stride: int) -> None:
+    def on_request(self, frame: int, frames: int, stride: int) -> None:
         if frame < self.frames:
             with suppress(CommandError):  # too many of them wait
                 self.viewer.request(Request(frame, frames, stride))
@@ -235,7 +235,7 @@ class ViewerHistory(RuleBasedStateMachine):
         header = self.viewer.emit(fetch, self.now)
         if header is None:
             return
-        if not fetch.pull:
+        if not fetch.on_request:
             if self.live and header.kind is DataKind.SEGMENT:
                 assert header.frame_count == self.segment_frames, "it will change"
             self.model.held = False

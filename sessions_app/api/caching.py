@@ -1,4 +1,4 @@
-"""HTTP caching: what a body is made of is asked first, and the body built only if it is new.
+"""HTTP caching: the entity tag is computed first, and the body built only if it is new.
 
 Answers whose address carries the recording's version never change: `set_immutable`. All others
 carry a weak ETag made from the session's version and its last change, and are revalidated each
@@ -84,7 +84,7 @@ async def revalidated(
     """304 if the client has the body already, else the body that `build` makes, or made before.
 
     tag: names everything that the body depends on. build: returns a schema (sent as JSON) or the
-    bytes themselves. shared: whether everybody gets the same answer.
+    bytes themselves. shared: whether all clients get the same answer.
     """
     if matches(request, tag):
         response = HttpResponse(status=304)

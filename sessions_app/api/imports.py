@@ -42,7 +42,7 @@ async def import_session(
     elif wanted.slug is not None:
         slug = wanted.slug
     else:
-        # Only staff learn which sources there are, but a session of that name is nobody's secret.
+        # Names of sources are shown to staff only; that a session exists is no secret.
         slug = Source(wanted.source, settings.RECORDINGS_DIR, "").slug
     session = await Session.objects.filter(slug=slug).afirst()
     visitor = await visitor_of(request)

@@ -60,7 +60,7 @@ class Bodies:
 class OpenRecordings:
     """The recordings read last, by path; safe to use from several threads.
 
-    One that drops out is not closed but let go: whoever still reads from it keeps it alive.
+    One that drops out is not closed here: it closes when its last reader has finished.
     """
 
     def __init__(self, limit: int = MAX_OPEN) -> None:

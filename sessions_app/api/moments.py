@@ -1,4 +1,4 @@
-"""What the recording says at a frame or over a lap: standings and lap telemetry."""
+"""Standings at a frame and telemetry over a lap, read from the recording."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def _summary(session: Session, entity_count: int) -> dict[str, Any]:
 async def get_session(request: HttpRequest, slug: str) -> HttpResponse:
     """Metadata, schema, entities, state and progress; `loading` until it can be watched."""
     session = await session_for(request, slug)
-    # Only a session that has something to say of an import says different things.
+    # Staff and others get different answers only where an import has a message.
     staff = bool(session.message) and await is_staff(request)
 
     async def build() -> SessionDetail:
@@ -172,10 +172,10 @@ async def get_session(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _job(job: ImportJob, staff: bool) -> JobOut:
     """Why an import failed may show paths of this machine and values of the source."""
-    told = JobOut.from_orm(job)
+    out = JobOut.from_orm(job)
     if job.error and not staff:
-        told.error = told.message = FAILED
-    return told
+        out.error = out.message = FAILED
+    return out
 
 
 def _links(session: Session) -> SessionLinks:

@@ -1,4 +1,4 @@
-"""Who asks: a user of the site (session cookie) or a program with a token."""
+"""The visitor of a request: a user of the site (session cookie) or a program with a token."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ async def visitor_of(request: HttpRequest) -> Visitor:
 
 
 async def is_staff(request: HttpRequest) -> bool:
-    """Whether staff asks, where others are told less; a wrong token is no reason to refuse."""
+    """Whether the visitor is staff, for answers that show staff more. A wrong token counts as no.
+    Whether the visitor is staff, for answers that show staff more. A wrong token counts as no."""
     try:
         return (await visitor_of(request)).staff
     except ApiError:
@@ -41,7 +42,7 @@ async def is_staff(request: HttpRequest) -> bool:
 
 
 def require_staff(visitor: Visitor, request: HttpRequest, what: str) -> None:
-    """Raises: ApiError 401 or 403 unless staff or a token asks, and asks on purpose (CSRF)."""
+    """Raises: ApiError 401 or 403 unless the visitor is staff or has a token, and passes CSRF."""
     if not visitor.authenticated:
         raise ApiError(
             401,

@@ -16,7 +16,6 @@ from .circuit import Array
 from .physics import braking
 
 LENGTH = 5.6
-WIDTH = 2.0
 CLEAR_WIDTH = 2.45
 """Distance across the track between the middles of two cars side by side, metres."""
 NEAR = 160.0

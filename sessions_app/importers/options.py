@@ -1,4 +1,4 @@
-"""What a caller may ask of an importer; each importer uses what concerns it."""
+"""Options of an import; each importer uses those that concern it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ from .bounds import Bounds
 class ImportOptions:
     """Options of an import.
 
-    title: instead of the one made from the source. geometry: a circuit's outline, or a folder of
-    them. mapping: what the columns of a table mean. lead, tail: seconds kept before the start and
-    after the last car's finish. frame_rate: frames a second, None for the source's usual one.
-    year, round: of the season, where the source does not tell. bounds: what reading may cost.
+    Attributes:
+        title: instead of the one made from the source.
+        geometry: file of a circuit's outline, or a folder of them.
+        mapping: file that maps the columns of a table.
+        lead: seconds kept before the start.
+        tail: seconds kept after the last car's finish.
+        frame_rate: frames a second; None for the source's usual rate.
+        year: of the season, where the source does not have it.
+        round: of the season, likewise.
+        bounds: limits of bytes, rows and files that are read.
     """
 
     title: str = ""

@@ -16,7 +16,13 @@ Run = Callable[[Path, ImportOptions, Progress], ImportResult]
 
 @dataclass(frozen=True, slots=True)
 class Importer:
-    """A source format. run: pure, raises ImportSourceError; description: one line for people."""
+    """A source format.
+
+    Attributes:
+        name: as in `import_session NAME`.
+        description: one line for the operator.
+        run: reads a source; no database, no files written. Raises: ImportSourceError.
+    """
 
     name: str
     description: str
@@ -43,7 +49,21 @@ IMPORTERS: Mapping[str, Importer] = {
 def run_importer(
     name: str, source: Path, options: ImportOptions, progress: Progress = no_progress
 ) -> ImportResult:
-    """Import a source. Raises: ImportSourceError, also for an unknown name."""
+    """Read a source with one of `IMPORTERS`. Writes neither files nor the database.
+
+    Args:
+        name: of the importer: "openf1" or "table".
+        source: a file or a folder.
+        options: see `ImportOptions`.
+        progress: called with the fraction done, 0…1, and what is being done.
+
+    Returns:
+        The whole session, for `store_result`.
+
+    Raises:
+        ImportSourceError: no such importer, or the source cannot be used; the message names file,
+            row and column where they are known.
+    """
     importer = IMPORTERS.get(name)
     if importer is None:
         known = ", ".join(sorted(IMPORTERS))

@@ -184,10 +184,23 @@ class StintRecord:
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """A whole session. kind: "race", "qualifying", "practice", "sprint", "play", "regatta",
-    "flight" or "other". entities: in the order of `columns.schema.entities`.
-    start_time: of frame 0, aware (UTC). metadata: JSON-able, e.g. circuit, total_laps,
-    race_start_frame."""
+    """A whole session, as an importer or the simulation makes it.
+
+    Attributes:
+        title: at most 200 characters.
+        kind: "race", "qualifying", "practice", "sprint", "play", "regatta", "flight" or "other".
+        source: where it came from, at most 255 characters.
+        columns: all frames.
+        entities: in the order of `columns.schema.entities`.
+        geometry: the ground that entities move on, or None.
+        events: in the order of their frames.
+        laps: of any entity; empty where there are none.
+        stints: likewise.
+        start_time: of frame 0, aware (UTC); None if unknown.
+        year: of the season; None if unknown.
+        round: of the season; None if unknown.
+        metadata: JSON-able, such as circuit, total_laps, race_start_frame.
+    """
 
     title: str
     kind: str

@@ -120,19 +120,6 @@ def read_table(
     return Table(path, columns, rows)
 
 
-def column_names(path: Path, delimiter: str | None = None) -> list[str]:
-    """The names of a table's columns, read without reading its rows (but for JSON)."""
-    kind = format_of(path)
-    allowance = Allowance()
-    if kind == ".parquet":
-        with _parquet_source(path, allowance) as source:
-            return list(pq.ParquetFile(source).schema_arrow.names)
-    if kind == ".json":
-        return sorted({name for record in _records(path, allowance) for name in record})
-    separator = delimiter or ("\t" if kind == ".tsv" else ",")
-    return _header(_text_bytes(path, allowance), separator)
-
-
 @contextmanager
 def _parquet_source(path: Path, allowance: Allowance) -> Iterator[Any]:
     """The file, unpacked if it is gzipped, if its footer is of a usual size."""

@@ -1,6 +1,6 @@
 """Recorded frames: fields, columns, segments and the recording file.
 
-Knows neither Django nor asyncio nor sockets. The specification is docs/recording-format.md.
+Imports neither Django nor asyncio nor sockets. The specification is docs/recording-format.md.
 """
 
 from .columns import Columns
@@ -10,7 +10,7 @@ from .errors import (
     InvalidColumns,
     RecordingError,
     TruncatedRecording,
-    in_words,
+    public_reason,
 )
 from .fields import MISSING, Field, FieldKind, Schema, Scope
 from .segment import SegmentHeader, decode_segment, encode_segment, encode_segments
@@ -31,5 +31,5 @@ __all__ = [
     "decode_segment",
     "encode_segment",
     "encode_segments",
-    "in_words",
+    "public_reason",
 ]

@@ -17,10 +17,16 @@ Samples = NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Frames as columns: for each field an int32 array of samples, shape (frames, width).
+    """Frames as columns: one array of samples per field. Immutable.
 
-    width is the number of entities, or 1 for a field of session scope. Missing samples are
-    `MISSING`. The arrays are not copied; do not change them afterwards.
+    Attributes:
+        schema: the order of fields and entities, and the frame rate.
+        values: by field name an int32 array of shape (frames, width); width is the number of
+            entities, or 1 for a field of session scope. Missing samples are `MISSING`. The arrays
+            are not copied; do not change them afterwards.
+
+    Raises:
+        InvalidColumns: a field is missing or unknown, or an array has another type or shape.
     """
 
     schema: Schema
@@ -42,10 +48,15 @@ class Columns:
 
     @classmethod
     def from_quantities(cls, schema: Schema, values: Mapping[str, NDArray[Any]]) -> Columns:
-        """Quantise float quantities in each field's unit, NaN = missing.
+        """Make columns from quantities in each field's unit.
 
-        values: per field an array of shape (frames, width); (frames,) for session scope is
-        accepted too. Raises: InvalidColumns naming the field that does not fit.
+        Args:
+            schema: of the columns.
+            values: by field name a float array of shape (frames, width), NaN where missing;
+                (frames,) is accepted for session scope.
+
+        Raises:
+            InvalidColumns: a field is missing, or does not fit 32 bits or the schema.
         """
         samples: dict[str, Samples] = {}
         for f in schema.fields:
@@ -69,7 +80,7 @@ class Columns:
         return self.schema[name].quantities(self.values[name])
 
     def slice(self, start: int, stop: int, stride: int = 1) -> Columns:
-        """Frames start, start + stride, … before stop, as views."""
+        """Return frames start, start + stride, … before stop, as views of the same arrays."""
         return Columns(self.schema, {k: v[start:stop:stride] for k, v in self.values.items()})
 
     def subset(self, schema: Schema) -> Columns:
@@ -88,7 +99,7 @@ class Columns:
 
 
 def concatenate(parts: Sequence[Columns]) -> Columns:
-    """Consecutive parts of one recording → one. Raises: InvalidColumns if there is none."""
+    """Join consecutive parts of one recording. Raises: InvalidColumns if there is no part."""
     if not parts:
         raise InvalidColumns("nothing to concatenate")
     if len(parts) == 1:

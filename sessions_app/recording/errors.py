@@ -20,11 +20,11 @@ class TruncatedRecording(CorruptRecording):
 
 
 class ChangedRecording(CorruptRecording):
-    """A recording file that somebody wrote to while it was open: open it anew to see what it is."""
+    """A recording file that was written to while it was open: open it again."""
 
 
-def in_words(error: Exception) -> str:
-    """Why a recording cannot be read, for everybody to read: without paths or positions."""
+def public_reason(error: Exception) -> str:
+    """Return why a recording cannot be read, for viewers: without paths or byte positions."""
     if isinstance(error, TruncatedRecording):
         return "the recording's file ends early"
     if isinstance(error, ChangedRecording):

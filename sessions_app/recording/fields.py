@@ -56,10 +56,16 @@ class Scope(enum.StrEnum):
 class Field:
     """One recorded quantity.
 
-    name: identifier on the wire, `[a-z][a-z0-9_]*`.
-    unit: "dm", "km/h", "%", "s", "" for pure numbers.
-    scale: quantity per integer step, in `unit`; greater than 0.
-    labels: for enumerations, the name of value 0, 1, 2…; else empty.
+    Attributes:
+        name: identifier on the wire, `[a-z][a-z0-9_]*`.
+        unit: "dm", "km/h", "%", "s", "" for pure numbers.
+        scale: quantity per integer step, in `unit`; greater than 0.
+        kind: how values between two frames are found.
+        scope: one value per entity, or one per frame.
+        labels: for enumerations, the name of value 0, 1, 2…; else empty.
+
+    Raises:
+        InvalidColumns: the name or the scale is not as above.
     """
 
     name: str
@@ -76,9 +82,16 @@ class Field:
             raise InvalidColumns(f"field {self.name!r}: scale {self.scale}: expected more than 0")
 
     def quantise(self, values: NDArray[np.floating[Any]]) -> NDArray[np.int32]:
-        """Quantities (any shape, `unit`, NaN = missing) → int32 samples of the same shape.
+        """Convert quantities to samples.
 
-        Raises: InvalidColumns if a value does not fit 32 bits at this scale.
+        Args:
+            values: in `unit`, any shape, NaN where missing.
+
+        Returns:
+            int32 samples of the same shape, `MISSING` where missing.
+
+        Raises:
+            InvalidColumns: a value does not fit 32 bits at this scale.
         """
         scaled = np.asarray(values, dtype=np.float64) / self.scale
         missing = np.isnan(scaled)
@@ -131,10 +144,16 @@ class Field:
 class Schema:
     """The order of fields and entities in every frame of a recording, and its time base.
 
-    fields: in the order in which segments carry them.
-    entities: codes in the order of the columns; unique.
-    frame_rate: frames per second of recorded time; greater than 0.
-    segment_frames: frames in one segment of stride 1.
+    `schema["x"]` is the field of that name; `"x" in schema` tests whether there is one.
+
+    Attributes:
+        fields: 1 to 255, in the order in which segments carry them; names are unique.
+        entities: codes in the order of the columns, at most 65,535; unique.
+        frame_rate: frames per second of recorded time; greater than 0.
+        segment_frames: frames in one segment of stride 1; 1…1000.
+
+    Raises:
+        InvalidColumns: anything is not as above.
     """
 
     fields: tuple[Field, ...]
@@ -171,9 +190,14 @@ class Schema:
     def subset(
         self, fields: Iterable[str] | None = None, entities: Iterable[str] | None = None
     ) -> Schema:
-        """The schema of a viewer that asked for some fields or entities, in this schema's order.
+        """Return the schema of some fields and entities, in this schema's order.
 
-        Raises: InvalidColumns naming the first unknown field or entity.
+        Args:
+            fields: names; None for all.
+            entities: codes; None for all.
+
+        Raises:
+            InvalidColumns: a field or an entity is unknown.
         """
         wanted_fields = set(self._by_name) if fields is None else set(fields)
         wanted_entities = set(self.entities) if entities is None else set(entities)

@@ -80,10 +80,16 @@ DAMAGE = (
 
 
 class RecordingWriter:
-    """Writes a recording segment by segment, to a temporary name until `commit`.
+    """Writes a recording segment by segment, under a temporary name until `commit`.
 
-    Use as a context manager: leaving it without `commit` removes what was written, so that no
-    half recording is ever seen under `path`.
+    Use it as a context manager: leaving it without `commit` removes what was written, so that
+    `path` never holds half a recording.
+
+    Attributes:
+        path: final name.
+        partial_path: temporary name in the same folder.
+        schema: of every segment.
+        frame_count: frames appended so far.
     """
 
     def __init__(
@@ -94,8 +100,18 @@ class RecordingWriter:
         start_ns: int = 0,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        """path: final name; start_ns: Unix time of frame 0 in ns; metadata: JSON-able, kept in the
-        file (title, entities, geometry), so that the file alone can be imported again."""
+        """Create the temporary file.
+
+        Args:
+            path: final name; its folder is made if need be.
+            schema: of every segment.
+            start_ns: Unix time of frame 0, nanoseconds; 0 if unknown.
+            metadata: JSON-able, kept in the file (title, entities, geometry), so that the file
+                alone can be imported again.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
         self.path = path
         self.partial_path = path.with_name(f".{path.name}.{os.getpid()}.partial")
         self.schema = schema
@@ -145,10 +161,15 @@ class RecordingWriter:
             self.abandon()
 
     def append(self, segment: bytes, frames: int) -> None:
-        """Add the next segment (deflated, stride 1); it is on its way to disk at once.
+        """Add the next segment.
 
-        frames: samples in it; every segment but the last must have `schema.segment_frames`.
-        Raises: InvalidColumns if an earlier segment was short.
+        Args:
+            segment: deflated, of stride 1, as `encode_segment` makes it.
+            frames: samples in it; `schema.segment_frames` in every segment but the last.
+
+        Raises:
+            InvalidColumns: an earlier segment was short.
+            OSError: the file cannot be written.
         """
         if self.frame_count != self._segments * self.schema.segment_frames:
             raise InvalidColumns("only the last segment of a recording may be short")
@@ -161,11 +182,19 @@ class RecordingWriter:
         self.frame_count += frames
 
     def flush(self) -> None:
-        """Hand everything appended to the operating system: what a crash of ours cannot lose."""
+        """Hand everything appended to the operating system, so that a crash of ours loses nothing.
+        Hand everything appended to the operating system, so that a crash of ours loses nothing."""
         self._stream.flush()
 
     def commit(self) -> str:
-        """Finish, sync and rename to the final name. Returns: the version (16 hex digits)."""
+        """Finish the file, sync it to disk and rename it to its final name.
+
+        Returns:
+            The version: the first 16 hex digits of SHA-256 over schema and segments.
+
+        Raises:
+            OSError: the file cannot be written, for example because the disk is full.
+        """
         version = self._hash.hexdigest()[:VERSION_DIGITS]
         self._writer.add_metadata(
             VERSION_METADATA,
@@ -218,10 +247,23 @@ def write_recording(
     metadata: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> str:
-    """Columns of a whole recording → the file at `path`, atomically. Returns: its version.
+    """Write a whole recording to `path`, atomically.
 
     Deflating releases the interpreter lock, so one thread packs while others deflate.
-    Raises: InvalidColumns; OSError (nothing stays behind).
+
+    Args:
+        path: of the recording file.
+        columns: all frames.
+        start_ns: Unix time of frame 0, nanoseconds; 0 if unknown.
+        metadata: as for `RecordingWriter`.
+        progress: called with the fraction done, 0…1.
+
+    Returns:
+        The version of the recording, 16 hex digits.
+
+    Raises:
+        InvalidColumns: there are no frames.
+        OSError: the file cannot be written; nothing is left behind.
     """
     schema = columns.schema
     total = columns.frame_count
@@ -251,20 +293,34 @@ def _batches(items: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
 
 
 class Recording:
-    """A recording file open for reading: any segment at once, none that is damaged.
+    """A recording file open for reading: any segment with one read, never a damaged one.
 
-    1. Every byte that a segment is made of goes through a checksum each time it is read from the
-       file: a checksum that held once says nothing of what the disk gives today.
-    2. A file that was written to since it was opened gives nothing at all: what was read of it at
-       first may not belong to what is there now.
+    1. Every byte of a segment is checked against a checksum each time it is read: an earlier check
+       does not cover what the disk returns today.
+    2. Nothing is read from a file that was written to since it was opened: its summary may not
+       belong to the present content.
     3. A file that was removed or replaced by renaming stays readable, as it was.
 
-    Thread-safe after opening. Close it, or use it as a context manager; one that is let go without
-    is closed when nothing refers to it any more.
+    Thread-safe after opening. Close it, or use it as a context manager; otherwise it is closed when
+    nothing refers to it any more.
+
+    Attributes:
+        path: of the file.
+        schema: fields, entities, frame rate, frames in a segment.
+        version: of the content, 16 hex digits.
+        frame_count: frames in the recording.
+        start_ns: Unix time of frame 0, nanoseconds; 0 if unknown.
+        metadata: title, entities, geometry and so on, as written.
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises: FileNotFoundError and other OSErrors; TruncatedRecording; CorruptRecording."""
+        """Open a file and read its summary.
+
+        Raises:
+            TruncatedRecording: the file ends early.
+            CorruptRecording: its summary is damaged, or it is no recording.
+            OSError: it is missing or cannot be read.
+        """
         self.path = path
         self._descriptor = os.open(path, os.O_RDONLY)
         self._release = weakref.finalize(self, os.close, self._descriptor)
@@ -350,7 +406,7 @@ class Recording:
         if not self._release.alive:
             raise ValueError(f"{self.path}: the recording is closed")
         if offset + size > self._opened.st_size:
-            # Before the read, which would claim as much memory as a damaged length says.
+            # Before the read, which would allocate the memory of a damaged length.
             raise TruncatedRecording(f"{self.path}: ends before byte {offset + size}")
         data = os.pread(self._descriptor, size, offset)
         # After the read: a write changes the time before it changes the first byte.
@@ -376,7 +432,7 @@ class Recording:
 
     @property
     def is_current(self) -> bool:
-        """Whether `path` still names this very file, and nobody has written to it."""
+        """Whether `path` still names this file, and the file was not written to."""
         try:
             now = os.stat(self.path)
         except OSError:
@@ -394,10 +450,19 @@ class Recording:
         return self.frame_count / self.schema.frame_rate
 
     def segment(self, index: int) -> bytes:
-        """The deflated bytes of segment `index` (0 … segment_count - 1).
+        """Read one segment of stride 1.
 
-        Raises: IndexError; CorruptRecording if its checksum fails; ChangedRecording if the file
-        was written to; OSError if it cannot be read.
+        Args:
+            index: 0 … segment_count - 1; it holds frames index * segment_frames and following.
+
+        Returns:
+            The deflated segment, as it is sent to browsers; see `decode_segment`.
+
+        Raises:
+            IndexError: there is no such segment.
+            CorruptRecording: its checksum fails.
+            ChangedRecording: the file was written to since it was opened.
+            OSError: it cannot be read.
         """
         if not 0 <= index < len(self._offsets):
             raise IndexError(f"segment {index}: the recording has {len(self._offsets)}")
@@ -428,9 +493,11 @@ class Recording:
         return bytes(records[start + _MESSAGE_HEAD.size : start + length])
 
     def columns(self, start: int, stop: int) -> Columns:
-        """Frames start … stop - 1 as columns.
+        """Read frames start … stop - 1 as columns, each array of shape (stop - start, width).
 
-        Raises: IndexError if they are not all there; otherwise as `segment`.
+        Raises:
+            IndexError: not all of them are in the recording.
+            RecordingError, OSError: as `segment`.
         """
         if not 0 <= start < stop <= self.frame_count:
             raise IndexError(f"frames {start}…{stop}: the recording has {self.frame_count}")

@@ -1,4 +1,4 @@
-"""Is a recording file whole, and what of a broken one can be saved?"""
+"""Verifying a recording file, and recovering the whole segments of a truncated one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,14 @@ from .segment import decode_segment, inflate, read_header
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What `verify_recording` found in an intact file."""
+    """The result of `verify_recording` for an intact file.
+
+    Attributes:
+        version: 16 hex digits.
+        frame_count: frames in the recording.
+        segment_count: segments of stride 1.
+        payload_bytes: deflated bytes of all segments.
+    """
 
     version: str
     frame_count: int
@@ -43,7 +50,14 @@ class Verification:
 def verify_recording(path: Path, progress: Progress | None = None) -> Verification:
     """Read and decode a whole file: checksums, structure, frame numbers, content hash.
 
-    Raises: CorruptRecording (TruncatedRecording) that names the first thing wrong.
+    Args:
+        path: of the recording file.
+        progress: called with the fraction done, 0…1.
+
+    Raises:
+        TruncatedRecording: the file ends early.
+        CorruptRecording: anything else is wrong; the message names the first problem.
+        OSError: the file cannot be read.
     """
     with Recording(path) as recording:
         schema = recording.schema
@@ -74,10 +88,18 @@ def verify_recording(path: Path, progress: Progress | None = None) -> Verificati
 
 
 def recover_recording(source: Path, target: Path) -> Verification:
-    """Save the whole segments of a file that ends early (a crash while recording live).
+    """Copy the whole segments of a file that ends early (a crash while recording live).
 
-    source: a truncated or partial file, left as it is; target: written atomically.
-    Raises: CorruptRecording if not even one whole segment can be read.
+    Args:
+        source: a truncated or partial file; it is not changed.
+        target: new recording file, written atomically.
+
+    Returns:
+        The verification of the new file.
+
+    Raises:
+        CorruptRecording: not one whole segment can be read.
+        OSError: a file cannot be read or written.
     """
     schema: Schema | None = None
     about: dict[str, str] = {}

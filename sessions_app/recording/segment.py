@@ -36,7 +36,7 @@ MAX_FRAMES = 65_535
 MAX_SEGMENT_FRAMES = 1000
 """The largest `segment_frames` of a schema: no segment that is read has more."""
 MAX_PAYLOAD = 1 << 28
-"""Bytes that a segment may inflate to where no schema says less; one of a race has 60,000."""
+"""Bytes that a segment may inflate to where no schema is given; one of a race has 60,000."""
 MASK_NONE, MASK_BITMAP, MASK_ALL = 0, 1, 2
 _BATCH = 128
 """Segments encoded per numpy pass: large enough to hide numpy's per-call cost, small in memory."""
@@ -44,7 +44,15 @@ _BATCH = 128
 
 @dataclass(frozen=True, slots=True)
 class SegmentHeader:
-    """What a segment says of itself: its frames are first, first + stride, … (frames of them)."""
+    """The header of a segment. Its samples are frames first_frame, first_frame + stride, …
+
+    Attributes:
+        fields: number of fields.
+        frames: samples in time.
+        entities: number of entities.
+        stride: frames between two samples, at least 1.
+        first_frame: number of the first sample's frame.
+    """
 
     fields: int
     frames: int
@@ -54,10 +62,18 @@ class SegmentHeader:
 
 
 def encode_segment(columns: Columns, first_frame: int, stride: int = 1) -> bytes:
-    """Columns (already thinned to the stride) → one deflated segment.
+    """Encode one segment.
 
-    columns: 1 to 65,535 samples in time; first_frame: number of the first in the recording.
-    Raises: InvalidColumns if there are no frames or too many.
+    Args:
+        columns: already thinned to the stride; 1 to 65,535 samples in time.
+        first_frame: number of the first sample's frame in the recording.
+        stride: frames between two samples.
+
+    Returns:
+        The deflated segment (docs/recording-format.md).
+
+    Raises:
+        InvalidColumns: there are no samples, or too many.
     """
     count = columns.frame_count
     return next(encode_segments(columns, count, first_frame, stride))
@@ -66,9 +82,9 @@ def encode_segment(columns: Columns, first_frame: int, stride: int = 1) -> bytes
 def encode_segments(
     columns: Columns, frames: int, first_frame: int = 0, stride: int = 1
 ) -> Iterator[bytes]:
-    """Columns → deflated segments of `frames` samples each, in order; the last may be shorter.
+    """Encode deflated segments of `frames` samples each, in order; the last may be shorter.
 
-    Same bytes as `encode_segment` one by one, several times faster. Raises: InvalidColumns.
+    Same bytes as `encode_segment` one by one, several times faster. Args and Raises: as there.
     """
     for payload in pack_segments(columns, frames, first_frame, stride):
         yield deflate(payload)
@@ -222,10 +238,17 @@ def read_header(payload: bytes) -> SegmentHeader:
 
 
 def decode_segment(segment: bytes | memoryview, schema: Schema) -> tuple[SegmentHeader, Columns]:
-    """A deflated segment → its header and samples, shape (frames, width) per field.
+    """Decode one segment.
 
-    schema: of the recording, or the subset that the segment was made for.
-    Raises: CorruptRecording if anything does not fit.
+    Args:
+        segment: deflated.
+        schema: of the recording, or of the subset that the segment was made for.
+
+    Returns:
+        Its header, and its samples: per field an int32 array of shape (header.frames, width).
+
+    Raises:
+        CorruptRecording: the bytes are damaged, or of another schema.
     """
     values_in_frame = sum(schema.width(field) for field in schema.fields)
     # Of each value at most four bytes and a bit that says whether it is there.

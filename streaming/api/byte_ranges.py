@@ -1,6 +1,6 @@
 """HTTP byte ranges (RFC 9110 section 14): what a Range header asks of a file of known size.
 
-Pure: knows neither Django nor files.
+Pure: no Django, no files.
 """
 
 from __future__ import annotations

@@ -162,7 +162,7 @@ def _as_json(head: dict[str, int], rows: list[bytes]) -> bytes:
 
 
 def _as_msgpack(head: dict[str, int], rows: list[bytes]) -> bytes:
-    """The rows are spliced in as they are: they were encoded once for everybody."""
+    """The rows are copied in as they are: they were encoded once for all clients."""
     packer = msgpack.Packer(autoreset=False)
     packer.pack_map_header(len(head) + 1)
     for name, value in head.items():

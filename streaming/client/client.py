@@ -92,19 +92,45 @@ class State:
 
 
 def connect(url: str, **options: Any) -> ReplayClient:
-    """A client, to be entered with `async with`; see `ReplayClient` for the options."""
+    """Make a client; entering it with `async with` connects.
+
+    Args:
+        url: `ws://host/ws/sessions/<slug>/`.
+        options: see the attributes of `ReplayClient`.
+
+    Raises:
+        OSError, InvalidHandshake: on entering, if the server cannot be reached or refuses.
+        ReplayClosed: on entering, if the session does not exist or may not be watched.
+    """
     return ReplayClient(url, **options)
 
 
 @dataclass(slots=True)
 class ReplayClient:
-    """One connection to one session.
+    """One connection to one session: an async context manager and an async iterator of `Frames`.
 
-    url: ws://host/ws/sessions/<slug>/. encoding: "segments" or "rows". window: messages that may
-    be on their way. lead: seconds wanted ahead of the playhead. max_fps: frames a second of wall
-    time. fields, entities: names and codes, None for all. max_retries: of one lost connection.
-    headers: e.g. a session cookie. on_message: called with every control message. sleep: waits so
-    many seconds. clock: monotonic seconds.
+    Iterating raises `ReplayClosed` when the connection is over; see the module for an example.
+
+    Attributes:
+        url: `ws://host/ws/sessions/<slug>/`.
+        encoding: "segments" or "rows".
+        window: data messages that may be unacknowledged.
+        lead: seconds of frames wanted ahead of the playhead; None for the server's default.
+        max_fps: frames a second of wall time at most; None for the recording's.
+        fields: names wanted; None for all.
+        entities: codes wanted; None for all.
+        events: whether to get `event` messages (through `on_message`).
+        max_retries: attempts to return after a lost connection.
+        headers: of the handshake, such as a session cookie or a bearer token.
+        on_message: called with every control message.
+        sleep: waits between attempts to return, seconds.
+        clock: monotonic seconds.
+        state: the last `state` of the server.
+        session: the session as in `welcome`; empty before it.
+        welcome: the last `welcome`; empty before it.
+        reconnects: connections that were taken up again.
+        bytes_received: of messages, all connections together.
+        stale_dropped: data messages dropped because a seek made them old.
     """
 
     url: str
@@ -162,7 +188,7 @@ class ReplayClient:
 
     async def __aenter__(self) -> Self:
         await self._open()
-        self._reader = asyncio.create_task(self._read_on())
+        self._reader = asyncio.create_task(self._read_until_closed())
         try:
             await self.ready()
         except BaseException:
@@ -181,10 +207,10 @@ class ReplayClient:
     async def ready(self) -> None:
         """Wait until the session has frames: at once, unless it is being imported."""
         while self._schema is None:
-            await self._woken()
+            await self._wait_for_change()
 
     async def close(self) -> None:
-        """Say good-bye and end. Safe to call twice."""
+        """Close the connection. Safe to call twice."""
         self._closed = self._closed or ReplayClosed(CloseCode.DONE, "closed here")
         if self._reader is not None:
             self._reader.cancel()
@@ -201,31 +227,56 @@ class ReplayClient:
         return await self._command("play", **({} if speed is None else {"speed": speed}))
 
     async def pause(self) -> State:
+        """Pause at the present frame. Returns and raises: as `seek`."""
         return await self._command("pause")
 
     async def set_speed(self, speed: float) -> State:
+        """Change the speed: 0.05…64, negative backwards. Returns and raises: as `seek`."""
         return await self._command("speed", speed=speed)
 
     async def seek(self, *, frame: int | None = None, time: float | None = None) -> State:
-        """Go to a frame or to a time (seconds from the start); what was under way is dropped."""
+        """Seek; frames of the old position that are under way are dropped.
+
+        Args:
+            frame: number of the frame; give either this or `time`.
+            time: seconds from the start.
+
+        Returns:
+            The state that confirms it.
+
+        Raises:
+            CommandRefused: there is no such frame.
+            ReplayClosed: the connection is over.
+            ReplayError: the connection was lost before the answer; it is taken up again.
+        """
         self._generation += 1
         self._drop_stale()
         where: dict[str, Any] = {"frame": frame} if frame is not None else {"time": time}
         return await self._command("seek", generation=self._generation, **where)
 
     async def request(self, frame: int, frames: int, stride: int = 1) -> None:
-        """Pull a range now, whatever is playing; it arrives among the other frames."""
+        """Request a range outside playback; it arrives among the other frames.
+
+        Args:
+            frame: number of the first frame.
+            frames: samples wanted.
+            stride: frames between two samples: 1, 2, 4 … 64.
+        """
         await self._send({"action": "request", "frame": frame, "frames": frames, "stride": stride})
 
     async def join(self, room: str, name: str | None = None) -> None:
-        """Share a timeline with all who are in `room`, who see you as `name` (1 to 40 characters;
-        "viewer" and a number if None)."""
+        """Join a room: all its members share one timeline.
+
+        Args:
+            room: 1 to 64 letters, digits, "-" or "_".
+            name: shown to the other members, 1 to 40 characters; None for "viewer" and a number.
+        """
         self._room_name = name
         called = {} if name is None else {"name": name}
         await self._send({"action": "join", "room": room, **called})
 
     async def leave(self) -> None:
-        """Go on alone."""
+        """Leave the room; the timeline is this viewer's own again."""
         await self._send({"action": "leave"})
 
     async def ping(self) -> float:
@@ -255,7 +306,7 @@ class ReplayClient:
             raise self._closed
         if self._socket is None:
             raise ReplayError("not connected: enter the client with `async with` first")
-        # A message lost with its connection is answered by nobody; `_ask` hears of it from there.
+        # If the connection is lost, `_forget_connection` fails the pending answers.
         with contextlib.suppress(ConnectionClosed):
             await self._socket.send(json.dumps(message))
 
@@ -276,7 +327,7 @@ class ReplayClient:
             # One by one, a flood of seeks would become a flood of acknowledgements.
             if self._unacknowledged >= self._acknowledged + max(1, self.window // 2):
                 await self._acknowledge()
-            await self._woken()
+            await self._wait_for_change()
 
     async def _acknowledge(self) -> None:
         if self._unacknowledged:
@@ -285,12 +336,13 @@ class ReplayClient:
             await self._send({"action": "ack", "seq": seq})
 
     def _drop_stale(self) -> None:
-        """Forget what a seek made old; the last of it gives the credit of all back."""
+        """Drop frames older than the last seek. Acknowledging the last of them returns their
+        credit."""
         while self._data and self._data[0].generation < self._generation:
             self._unacknowledged = self._data.popleft().seq
             self.stale_dropped += 1
 
-    async def _woken(self) -> None:
+    async def _wait_for_change(self) -> None:
         if self._closed is not None:
             raise self._closed
         self._wake.clear()
@@ -299,7 +351,7 @@ class ReplayClient:
     # -- connection -----------------------------------------------------------------------------
 
     async def _open(self) -> None:
-        """Connect and say hello. Raises: OSError, InvalidHandshake."""
+        """Connect and send `hello`. Raises: OSError, InvalidHandshake."""
         self._socket = await open_websocket(
             self.url,
             subprotocols=[Subprotocol(SUBPROTOCOL)],
@@ -322,20 +374,20 @@ class ReplayClient:
         with contextlib.suppress(ConnectionClosed):
             await self._socket.send(json.dumps({k: v for k, v in hello.items() if v is not None}))
 
-    async def _read_on(self) -> None:
+    async def _read_until_closed(self) -> None:
         """Read until closed for good, taking up what can be taken up."""
         try:
             while True:
                 code, reason = await self._read()
                 if not may_return(code):
                     raise ReplayClosed(code, reason)
-                self._lost(code)
+                self._forget_connection(code)
                 await self._reopen(code, reason)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
             self._closed = error
-            self._lost(0)
+            self._forget_connection(0)
         finally:
             self._wake.set()
 
@@ -359,7 +411,7 @@ class ReplayClient:
     async def _reopen(self, code: int, reason: str) -> None:
         """Come back, with backoff and jitter. Raises: ReplayClosed after `max_retries`."""
         for attempt in range(self.max_retries):
-            # To come sooner than the server has asked for is to come before it is ready.
+            # Before `retry_after` the server may not be ready.
             pause = max(self._retry_after or 0.0, backoff(attempt, random.random()))
             self._retry_after = None
             await self.sleep(pause)
@@ -399,9 +451,11 @@ class ReplayClient:
         await self._send({"action": "speed", "speed": self.state.speed})
         await self._send({"action": "play" if self._playing else "pause"})
 
-    def _lost(self, code: int) -> None:
-        """Whoever waits for an answer will not get it; frames of the old connection are no longer
-        to be acknowledged."""
+    def _forget_connection(self, code: int) -> None:
+        """Fail the pending answers and drop the frames of a connection that was lost.
+
+        Those frames cannot be acknowledged any more.
+        """
         self._unacknowledged = self._acknowledged = 0
         self._data.clear()
         error = self._closed or ReplayError(f"the connection was lost ({code}) before the answer")

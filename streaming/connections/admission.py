@@ -1,4 +1,4 @@
-"""Who may connect: how many at once, from which web pages, to which sessions."""
+"""Admission of connections: their number, the origin of the web page, access to the session."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .open_connections import Closable, OpenConnections
 from .origins import blocked_by
 
 LOOK_UP_SECONDS = 0.5
-"""How long the database may take to say who asks."""
+"""How long looking up the visitor in the database may take."""
 
 AWAY_SECONDS = 5.0
 """After which a client is to come back when the database is away."""
@@ -28,7 +28,7 @@ AWAY_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one worker, and one connection of it, may take. The README's table of settings says why.
+    """Limits of one worker and of each of its connections. See the README's table of settings.
 
     Attributes:
         connections: WebSockets of one worker.
@@ -73,7 +73,7 @@ class Admission:
         """Count `connection` among the open ones if it may be there, and find its session.
 
         Args:
-            connection: whoever makes it takes it out again with `OpenConnections.remove`.
+            connection: the caller takes it out again with `OpenConnections.remove`.
             scope: ASGI's, with Channels' `cookies` and `session`.
             slug: of the session.
 
@@ -108,7 +108,8 @@ class Admission:
         return info, visitor
 
     async def _visitor(self, scope: Mapping[str, Any], info: SessionInfo) -> Visitor:
-        """Who asks. A public session waits for no database that is away."""
+        """Look up the visitor. While the database is away, visitors of public sessions are
+        anonymous."""
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
                 return await visitor_of(scope)
@@ -117,5 +118,5 @@ class Admission:
         except (DatabaseError, TimeoutError):
             if info.access == Session.Access.PUBLIC:
                 return ANONYMOUS
-            reason = "the database is away: it cannot be told who you are"
+            reason = "the database is away: your login cannot be checked"
             raise Refused(CloseCode.RESTARTING, reason, AWAY_SECONDS) from None

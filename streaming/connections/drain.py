@@ -1,4 +1,5 @@
-"""The graceful end of a worker: every viewer is told when to come back, then its socket closes."""
+"""The graceful end of a worker: each viewer gets `bye` with `retry_after`, then its socket closes.
+The graceful end of a worker: each viewer gets `bye` with `retry_after`, then its socket closes."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ ARRIVALS_PER_SECOND = 200
 on serving, and its neighbour's successor is starting on the same machine."""
 
 MOST_SPREAD = 4.0
-"""Seconds in which all have been told, so that the last ones have as long again to go."""
+"""Seconds in which all get their `bye`, so that the last ones have as long again to close."""
 
 
 async def drain(connections: OpenConnections, within: float = WITHIN_SECONDS) -> None:

@@ -1,4 +1,4 @@
-"""Who opens a WebSocket: whoever has a token, whoever is logged in, or nobody in particular."""
+"""The visitor who opens a WebSocket: by token, by login, or anonymous."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sessions_app.visitors import ANONYMOUS, Visitor, bearer_of, program_of
 
 
 async def visitor_of(scope: Mapping[str, Any]) -> Visitor:
-    """Find out who asks. A client without cookie and token costs no query.
+    """Look up the visitor. A client without cookie and token costs no query.
 
     Args:
         scope: of the WebSocket, with Channels' `cookies` and `session`.

@@ -1,4 +1,4 @@
-"""A WebSocket as both dialects share it: admission, statistics, the pump, the end.
+"""One WebSocket connection, common to both dialects: admission, statistics, pump, closing.
 
 Theory of operation
 ===================
@@ -15,11 +15,12 @@ What takes longer than a handler may (reading metadata from the database, openin
 has just become ready) is done in further tasks, made with `spawn`. All of them belong to one
 `asyncio.TaskGroup`.
 
-There are two ways to the end, and both come together in `run`:
+A connection ends in one of two ways, and both end in `run`:
 
-- *The client goes.* The server passes `websocket.disconnect` on, or cancels the receiving task. The
+- *The client closes.* The server passes `websocket.disconnect` on, or cancels the receiving task.
+The
   dialect leaves its room and stores its playhead (`closed`), then the other tasks are cancelled.
-- *We close.* Whoever wants that calls `pump.close` with a code. The sending task ends its loop,
+- *We close.* A handler calls `pump.close` with a code. The sending task ends its loop,
   sends what is in the outbox, `bye` and the close frame, each within `CLOSE_WITHIN` seconds. From
   then on the client has `CLOSE_WITHIN` seconds to answer; after that the receiving task waits for
   it no longer, and the end is the same as above.
@@ -38,7 +39,7 @@ Invariants:
 5. `closed` runs once, before the sending task is cancelled and while the viewer is still there.
 6. When `run` returns, no task of this connection is left, and nothing that outlives it (watch,
    rooms, registry, wheel) refers to it.
-7. A failure in a handler ends the connection; the server says 1011. A failure in the sending task
+7. A failure in a handler ends the connection with 1011. A failure in the sending task
    or in a spawned one closes it with a code, and is logged with the connection's id.
 """
 
@@ -76,7 +77,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Dispatch = Callable[[dict[str, Any]], Awaitable[None]]
 
 MAX_HELD = 64
-"""Commands kept until a session is ready: a client may say `play` as soon as it is connected."""
+"""Commands kept until a session is ready: a client may send `play` as soon as it is connected."""
 
 BURST_SECONDS = 2.0
 """How many seconds' worth of messages may come at once: a page that was hidden catches up."""
@@ -178,11 +179,11 @@ class Connection:
         raise NotImplementedError
 
     async def message(self, text: str | bytes) -> None:
-        """A message arrived. Raises: CommandError, which the client is told."""
+        """Handle a message. Raises: CommandError, which is sent to the client as `error`."""
         raise NotImplementedError
 
     def session_changed(self, info: SessionInfo) -> None:
-        """The session is still being imported, or live, and is now as `info` says."""
+        """A session that is being imported or live has changed. info: its present state."""
         raise NotImplementedError
 
     async def closed(self) -> None:
@@ -204,8 +205,8 @@ class Connection:
         held.append(command)
 
     def apply(self, viewer: Viewer, command: Command) -> None:
-        """`execute`, and have the pump look. Raises: CommandError with the command's id."""
-        # Before as well: the end that was reached meanwhile is over with a seek.
+        """Execute a command and wake the pump. Raises: CommandError with the command's id."""
+        # Noted before as well: an end that was reached meanwhile would be hidden by a seek.
         self.note_status(viewer)
         try:
             self.execute(viewer, command)
@@ -216,11 +217,11 @@ class Connection:
         self.pump.wake()
 
     def note_status(self, viewer: Viewer) -> None:
-        """Tell the statistics what the viewer does from now on: a pause is no long interval."""
+        """Set the status in the statistics, so that a pause does not count as a long interval."""
         self.statistics.status = viewer.status(time.monotonic()).value
 
     def apply_held(self, viewer: Viewer) -> None:
-        """What was said before the frames came, in order; errors are told one by one."""
+        """Apply the held commands in order; each error is sent by itself."""
         self.note_status(viewer)
         held, self._held = self._held or (), None
         for command in held:
@@ -230,7 +231,7 @@ class Connection:
                 self.enqueue_error(error.code, error.message, error.id)
 
     def bye_fields(self) -> dict[str, Any]:
-        """What `bye` tells beside reason and `retry_after`."""
+        """Fields of `bye` besides `reason` and `retry_after`."""
         return {}
 
     @property
@@ -251,7 +252,7 @@ class Connection:
         self._services.watch.remove(self.slug, self)
 
     def session_grew(self, viewer: Viewer, info: SessionInfo) -> None:
-        """A live session has more frames now, or its last, or is stored in a file by now."""
+        """A live session has more frames, has ended, or has been stored in a file."""
         if self.pump.info is not None and info.version != self.pump.info.version:
             again = bye("the session was stored anew", 1.0, **self.bye_fields())
             self.pump.close(CloseCode.RESTARTING, again)
@@ -262,11 +263,11 @@ class Connection:
         self.pump.wake()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something beside receiving; it ends with the connection."""
+        """Run `work` as a task beside receiving; it is cancelled when the connection ends."""
         assert self._tasks is not None, "spawned before `run`"
-        self._tasks.create_task(self._guarded(work))
+        self._tasks.create_task(self._run_spawned(work))
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _run_spawned(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
         except Exception:
@@ -333,7 +334,7 @@ class Connection:
         self._closed_with = code or int(CloseCode.DONE)
 
     def restart(self, retry_after: float) -> None:
-        """Tell the client to come back, to this worker's successor, and close."""
+        """Close with a `bye` that asks the client to connect again in `retry_after` seconds."""
         self.pump.close(CloseCode.RESTARTING, bye("restarting", retry_after, **self.bye_fields()))
 
     @property
@@ -351,14 +352,14 @@ class Connection:
         self.pump.close_stale()
 
     async def _send_all(self) -> None:
-        """The pump, whose end or failure must not leave a silent socket behind."""
+        """Run the pump, then close the socket, also if the pump fails."""
         code: int = CloseCode.DONE
         try:
             await self.pump.run()
         except SendTimeout:
             self.pump.close(CloseCode.SLOW, bye("the socket took nothing for too long"))
         except OSError:
-            # The client has gone, as whoever receives is told as well.
+            # The client has disconnected; the receiving task gets that event as well.
             return
         except Exception:
             logger.exception("connection %s: sending failed", self.id)
@@ -405,7 +406,7 @@ class Connection:
     # Statistics -----------------------------------------------------------------------------
 
     def client_reported(self, ping: Ping) -> None:
-        """What a client says of itself, for the operator."""
+        """Keep the client's own figures for the operator."""
         self.statistics.hidden = ping.hidden
         if ping.buffer is not None:
             self.statistics.client_buffer_s = ping.buffer

@@ -1,4 +1,4 @@
-"""The WebSockets that are open on this worker: how many may be, and whom to tell when it ends."""
+"""The WebSockets that are open on this worker: counted, bounded, and closed when it ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Closable(Protocol):
     address: str
 
     def restart(self, retry_after: float) -> None:
-        """Tell the client to come back in `retry_after` seconds, and close."""
+        """Close, after a `bye` that asks the client to come back in `retry_after` seconds."""
 
 
 class OpenConnections:
@@ -41,7 +41,7 @@ class OpenConnections:
         return iter(self._open)
 
     def full_for(self, address: str, most: int, most_per_address: int) -> str:
-        """Why one more connection from `address` is too many, or ""."""
+        """Return why one more connection from `address` is too many, or "" if it is not."""
         if len(self._open) >= most:
             return f"this worker has its {most} connections"
         if self._by_address[address] >= most_per_address:
@@ -71,11 +71,18 @@ class OpenConnections:
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> int:
-        """Tell everyone to come back, `per_second` of them a second, and wait until all have gone.
+        """Close all connections gradually, and wait until they have closed.
 
-        Whoever has not been told yet is served as before, so each viewer is away for as long as it
-        takes to come back, however many there are. within: seconds after which to wait no longer.
-        Returns: how many are still open then.
+        A viewer is served until its turn, so each is away only as long as it takes to come back,
+        however many there are.
+
+        Args:
+            within: seconds after which to wait no longer.
+            per_second: connections that are closed in a second.
+            sleep: waits between two groups.
+
+        Returns:
+            The number of connections that are still open.
         """
         self.draining = True
         everyone = list(self._open)

@@ -21,7 +21,7 @@ class Operated(Protocol):
         """The viewer, once frames may flow."""
 
     def note_status(self, viewer: Viewer) -> None:
-        """Tell the statistics what the viewer does from now on."""
+        """Set the viewer's present status in the statistics."""
 
 
 def operate(connection: Operated, name: str, **args: Any) -> None:

@@ -45,7 +45,7 @@ def host_allowed(host: str) -> bool:
 def origin_allowed(origin: str, host: str) -> bool:
     """Whether a page of `origin` may connect to `host`, which is one of ours.
 
-    No origin means no browser, hence no one else's cookies: allowed.
+    No origin means no browser, so no page uses a user's cookies: allowed.
     """
     if not origin or _trusted(origin):
         return True
@@ -61,7 +61,7 @@ def origin_allowed(origin: str, host: str) -> bool:
     if port != (asked_port or _DEFAULT_PORTS.get(parts.scheme, "")):
         return False
     page = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    # "*" says that any name may point here, not that any page may use it.
+    # "*" means that any name may point here, not that any page may connect.
     named = [name for name in settings.ALLOWED_HOSTS if name != "*"]
     return page == domain or validate_host(page, named)
 

@@ -1,8 +1,8 @@
-"""The way out of one connection: ASGI's `send`, which no client can hold up for ever.
+"""ASGI's `send` for one connection, with a time limit.
 
 Every server lets `send` wait while the client takes nothing: ours while the transport is paused,
-others while their own buffer is full. Whoever waits there sees no clock, so the clock is here. Data
-does not come this way where the server has a quicker one (`Transport.send_many`).
+others while their own buffer is full. So the limit is applied here. Data does not come this way
+where the server offers `Transport.send_many`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class SendTimeout(Exception):
 
 
 class Outgoing:
-    """Sends one connection's ASGI messages, the last of them whatever the client does."""
+    """Sends one connection's ASGI messages, each within a time limit."""
 
     __slots__ = ("_send", "_within")
 
@@ -50,8 +50,8 @@ class Outgoing:
     async def close(self, code: CloseCode | int, texts: Sequence[str]) -> None:
         """End the connection.
 
-        A socket that no one reads may take neither the texts nor the close; each of the two has
-        `CLOSE_WITHIN` seconds.
+        If the client does not read, neither the texts nor the close may be taken; each of the two
+        has `CLOSE_WITHIN` seconds.
 
         Args:
             code: of the close frame.

@@ -1,18 +1,18 @@
-"""The pump: one task per viewer that asks its state machine what is due, gets it and sends it.
+"""The pump: one task per viewer. It gets what the viewer's state machine has due, and sends it.
 
 Theory of operation
 ===================
 
-The viewer (`playback/viewer.py`) knows what is due and when, and has no clock, no bytes and no
-socket. The pump has these, and decides nothing. It goes round and round:
+The viewer (`playback/viewer.py`) decides what is due and when, and has no clock, no bytes and no
+socket. The pump has these, and decides nothing. It repeats:
 
 1. send the control messages in the outbox, and the `state` messages that the viewer owes;
 2. ask the viewer what is to be fetched (`step`), get it, tell the viewer that it is about to be
    sent (`emit`, which may say that it is not wanted any more), and send it;
 3. enqueue the recorded events that the playhead has passed;
-4. sleep until the viewer says that something is due, or until somebody calls `wake`.
+4. sleep until the viewer's next wake-up, or until a handler calls `wake`.
 
-Handlers change the viewer or the outbox and call `wake`; so nothing that a client says waits for a
+Handlers change the viewer or the outbox and call `wake`; so no message of a client waits for a
 send, however slow its socket is. Time comes from one timer for all pumps of a worker (`timers.py`).
 
 A message costs no thread and mostly no await: what is in memory is taken there and then. Only what
@@ -34,7 +34,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from sessions_app.recording import RecordingError, in_words
+from sessions_app.recording import RecordingError, public_reason
 
 from ..playback.event_track import EventTrack
 from ..playback.plan import Fetch
@@ -54,7 +54,7 @@ MAX_TOGETHER = 8
 """Data messages in one write: 16 kB of segments, less than any socket's buffer."""
 
 AHEAD_SECONDS = 0.5
-"""How long before a playing viewer needs a row its block is asked for: making one takes a few
+"""How long before a playing viewer needs a row its block is prefetched: making one takes a few
 milliseconds, and tens where many viewers need theirs at once."""
 
 MAX_OUTBOX = 1000
@@ -67,7 +67,7 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Transport(Protocol):
-    """What a server that knows its sockets offers in `scope["extensions"]["replay.transport"]`."""
+    """The socket, which our server offers in `scope["extensions"]["replay.transport"]`."""
 
     paused: bool
     pending_bytes: int
@@ -80,9 +80,9 @@ class Pump:
     """Sends one viewer its messages.
 
     Attributes:
-        viewer: None until the client has said hello.
+        viewer: None until frames may be sent.
         info: of the session whose frames are sent; set before `viewer`.
-        events: recorded events that are told as the playhead passes them; None for none.
+        events: recorded events, sent as the playhead passes them; None for none.
         subset: which fields and entities are sent (`store/subset.py`).
         slot: the timer wheel's own.
     """
@@ -181,7 +181,8 @@ class Pump:
             self.wake()
 
     def close_stale(self) -> None:
-        """What is watched has gone (StaleVersion); what took its place is found by coming back."""
+        """Close because the session was imported again; the client comes back to the new version.
+        Close because the session was imported again; the client comes back to the new version."""
         self.close(CloseCode.RESTARTING, bye("the session was imported again", 1.0))
 
     @property
@@ -198,14 +199,14 @@ class Pump:
         return texts
 
     def wake(self) -> None:
-        """Something has changed: look again."""
+        """Run the next turn now, because the viewer or the outbox has changed."""
         self._woken = True
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
     def _transport_changed(self, event: str) -> None:
-        """The server says that the socket takes no more, or takes data again."""
+        """The socket takes no more data ("paused"), or takes data again ("writable")."""
         now_ns = time.monotonic_ns()
         viewer = self.viewer
         if event == "paused":
@@ -222,11 +223,11 @@ class Pump:
 
     # Invariants of `run`:
     #
-    # 1. Nobody else sends while it runs. Control messages leave in the order in which they were
+    # 1. Nothing else sends while it runs. Control messages leave in the order in which they were
     #    enqueued, and those that are there when a turn begins leave before its data.
     # 2. The `state` of a generation leaves before the first data of it: while the viewer owes one,
     #    `emit` gives nothing away, and the next turn begins without sleeping.
-    # 3. No wake-up is lost. `_woken` is cleared before the turn looks at anything, so what happens
+    # 3. No wake-up is lost. `_woken` is cleared before the turn reads any state, so a change
     #    during the turn makes `_sleep` return at once.
     # 4. At most one read is under way. It belongs to the viewer's epoch in which it was begun; when
     #    the plan has changed since (a seek, another speed), its result is never sent.
@@ -243,19 +244,19 @@ class Pump:
 
         Raises:
             SendTimeout: if the socket took nothing for too long.
-            OSError: if the client has gone.
+            OSError: if the client has disconnected.
         """
         try:
             while self._closing is None:
                 self._woken = False
-                await self._talk()
+                await self._send_control()
                 if self.viewer is None:
                     await self._sleep(math.inf)
                     continue
                 started_ns = time.monotonic_ns()
                 wake = await self._turn(self.viewer)
                 if self.events is not None:
-                    wake = min(wake, self._tell_events(self.events, self.viewer))
+                    wake = min(wake, self._enqueue_events(self.events, self.viewer))
                 now_ns = time.monotonic_ns()
                 self._statistics.tick.record(now_ns - started_ns, now_ns)
                 if not self.viewer.owes_state:
@@ -263,9 +264,9 @@ class Pump:
                     await self._sleep(wake, viewer.slack if wake == viewer.wake else 0.0)
         finally:
             self._wheel.cancel(self)
-            self._abandon()
+            self._cancel_read()
 
-    async def _talk(self) -> None:
+    async def _send_control(self) -> None:
         """Send the control messages that wait."""
         messages, self._outbox = self._outbox, []
         viewer = self.viewer
@@ -279,7 +280,7 @@ class Pump:
             self._statistics.sent(len(text), 0, started_ns, time.monotonic_ns())
 
     async def _turn(self, viewer: Viewer) -> float:
-        """Send the data that is due. Returns: when to look again; 0 for at once."""
+        """Send the data that is due. Returns: time of the next turn; 0 for at once."""
         now = self._clock()
         if now < self._retry_at:
             return self._retry_at
@@ -309,8 +310,8 @@ class Pump:
             await self._write(messages, frames)
         return wake
 
-    def _tell_events(self, events: EventTrack, viewer: Viewer) -> float:
-        """Say what the playhead has passed. Returns: when it passes the next."""
+    def _enqueue_events(self, events: EventTrack, viewer: Viewer) -> float:
+        """Enqueue the events that the playhead has passed. Returns: when it passes the next."""
         for event in events.passed(viewer.timeline, viewer.generation, self._clock()):
             self.enqueue(event)
         return events.next_due(viewer.timeline)
@@ -354,7 +355,7 @@ class Pump:
                         return None
                     self._loading = None
                     return wanted, task.result()
-                self._abandon()
+                self._cancel_read()
             content = self._cached(viewer, fetch)
         except (OSError, RecordingError, StaleVersion, LookupError) as error:
             self._failed(error)
@@ -374,12 +375,12 @@ class Pump:
                 SegmentKey(info.version, fetch.stride, fetch.segment, self.subset)
             )
         rows = store.rows_if_cached(info, fetch.first_frame, 1, fetch.stride, self.subset)
-        if rows and viewer.timeline.running and not fetch.pull:
+        if rows and viewer.timeline.running and not fetch.on_request:
             steps = math.ceil(AHEAD_SECONDS * viewer.target_fps)
             soon = fetch.first_frame + steps * fetch.step
             # On the grid: what comes first after a seek may lie beside it.
             soon -= soon % fetch.stride
-            store.expect_rows(info, soon, fetch.stride, self.subset)
+            store.prefetch_rows(info, soon, fetch.stride, self.subset)
         return rows[0] if rows else None
 
     async def _load(self, fetch: Fetch) -> bytes:
@@ -402,22 +403,22 @@ class Pump:
             task.exception()
             self.wake()
 
-    def _abandon(self) -> None:
+    def _cancel_read(self) -> None:
         """Stop waiting for a read; the store goes on with it if others wait for the same."""
         if self._loading is not None:
             self._loading[2].cancel()
             self._loading = None
 
     def _failed(self, error: Exception) -> None:
-        """Frames could not be read: say so, and try again in a while."""
+        """Send an `error` because frames could not be read, and try again later."""
         if isinstance(error, StaleVersion):
             self.close_stale()
             return
         if not isinstance(error, UNREADABLE):
-            # Of those the store has told the log, once for all the file's viewers.
+            # The store has logged these, once for all viewers of the file.
             logger.warning("frames could not be read: %s", error)
         self._retry_at = self._clock() + RETRY_SECONDS
-        problem = f"frames could not be read: {in_words(error)}; trying again"
+        problem = f"frames could not be read: {public_reason(error)}; trying again"
         self.enqueue(
             {
                 "type": MessageType.ERROR.value,

@@ -36,7 +36,7 @@ READ_TOGETHER = 500
 
 
 class ResumeError(Exception):
-    """A token that cannot be used; the message says why."""
+    """A token that cannot be used; the message gives the reason."""
 
 
 class Token(NamedTuple):

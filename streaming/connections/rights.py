@@ -1,9 +1,8 @@
-"""Rights do not end at the handshake: who is connected is looked at again every few seconds.
+"""Rights are checked after the handshake too: every few seconds for all open connections.
 
-A session that was made private, deleted or imported again, a user who has logged out or was locked
-out: the connection ends within `REVIEW_SECONDS`, with the code that says why. One query tells what
-has become of all sessions that are watched; logins are only looked at where the session is not
-public.
+When a session is made private, deleted or imported again, or a user logs out or is deactivated, the
+connection ends within `REVIEW_SECONDS`, with a close code for the reason. One query reads all
+sessions that are watched; logins are checked only where the session is not public.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ from .identity import user_of_login
 logger = logging.getLogger("streaming.connections.rights")
 
 REVIEW_SECONDS = 2.0
-"""Between two looks; who may not watch any more is told within this and one look."""
+"""Between two reviews; a connection that may not watch any more ends within this time."""
 
 
-class Standing(NamedTuple):
-    """What a session is now: who may see it, and the version of its recording."""
+class SessionRights(NamedTuple):
+    """The access of a session and the version of its recording, as they are now."""
 
     access: str
     version: str
@@ -52,14 +51,14 @@ class Watching(Protocol):
         """End it."""
 
     def replaced(self) -> None:
-        """What it plays is not what the session has now: it is to come back."""
+        """The session's recording was replaced: the client is to connect again."""
 
 
-Read = Callable[[Iterable[str]], Mapping[str, Standing]]
+Read = Callable[[Iterable[str]], Mapping[str, SessionRights]]
 
 
 class RightsReview:
-    """Looks again and again whether whoever is connected may still watch."""
+    """Checks periodically whether the connected viewers may still watch."""
 
     def __init__(
         self,
@@ -72,15 +71,15 @@ class RightsReview:
 
         Args:
             connections: the open ones, whenever they are iterated over.
-            read: slugs → what those sessions are now, without those that are gone; blocking.
-            every: seconds between two looks.
+            read: slugs → rights of those sessions that exist; blocking.
+            every: seconds between two reviews.
         """
         self._connections = connections
-        self._read = read or read_standings
+        self._read = read or read_session_rights
         self._every = every
 
     async def run(self) -> None:
-        """Until cancelled. A database that is away costs a look, nothing more."""
+        """Review until cancelled. A review is skipped while the database is away."""
         while True:
             await asyncio.sleep(self._every)
             try:
@@ -88,42 +87,42 @@ class RightsReview:
             except (DatabaseError, OSError) as error:
                 logger.warning("rights are not reviewed: %s", type(error).__name__)
             except Exception:
-                # A bug here must not mean that nobody's rights are looked at any more.
+                # A bug here must not end all later reviews.
                 logger.exception("rights are not reviewed")
 
     async def review(self) -> None:
-        """Look once at every open connection. Raises: DatabaseError."""
+        """Check every open connection once. Raises: DatabaseError."""
         watching = list(self._connections)
         slugs = {connection.slug for connection in watching}
         if not slugs:
             return
-        standings: Mapping[str, Standing] = await database_sync_to_async(self._read)(slugs)
+        by_slug: Mapping[str, SessionRights] = await database_sync_to_async(self._read)(slugs)
         logins: dict[str, Visitor] = {}
         for connection in watching:
-            standing = standings.get(connection.slug)
-            if standing is None:
+            rights = by_slug.get(connection.slug)
+            if rights is None:
                 connection.revoke(CloseCode.NO_SUCH_SESSION, "the session was deleted")
                 continue
             visitor = connection.visitor
-            if standing.access != Session.Access.PUBLIC and visitor.login:
+            if rights.access != Session.Access.PUBLIC and visitor.login:
                 if visitor.login not in logins:
                     logins[visitor.login] = await _user_of_key(visitor.login)
                 visitor = logins[visitor.login]
             decision = decide(
-                standing.access, authenticated=visitor.authenticated, staff=visitor.staff
+                rights.access, authenticated=visitor.authenticated, staff=visitor.staff
             )
             if decision is Decision.LOGIN_REQUIRED:
                 connection.revoke(CloseCode.UNAUTHENTICATED, "log in to watch this session")
             elif decision is Decision.FORBIDDEN:
                 connection.revoke(CloseCode.FORBIDDEN, "this session is for staff")
-            elif connection.version not in (None, standing.version):
+            elif connection.version not in (None, rights.version):
                 connection.replaced()
 
 
-def read_standings(slugs: Iterable[str]) -> dict[str, Standing]:
+def read_session_rights(slugs: Iterable[str]) -> dict[str, SessionRights]:
     """Those of the sessions that exist, as they are in the database now; blocking."""
     found = Session.objects.filter(slug__in=list(slugs)).values_list("slug", "access", "version")
-    return {slug: Standing(access, version) for slug, access, version in found}
+    return {slug: SessionRights(access, version) for slug, access, version in found}
 
 
 async def _user_of_key(key: str) -> Visitor:

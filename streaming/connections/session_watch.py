@@ -1,6 +1,6 @@
-"""Tells connections how a session that is not finished changes: its import, or its live edge.
+"""Notifies connections of changes of unfinished sessions: progress of an import, a live edge.
 
-One task per session, however many watch it, and none for finished ones.
+One task per session, however many viewers it has, and none for finished sessions.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Protocol
 from ..store.catalogue import Catalogue, CatalogueUnavailable, SessionInfo
 from ..store.frame_store import FrameStore
 
-LOOK_EVERY = 0.5
-"""Seconds. The catalogue asks the database once a second at most."""
+POLL_SECONDS = 0.5
+"""The catalogue queries the database once a second at most."""
 
 
 class Watcher(Protocol):
-    """Who is told."""
+    """Is notified of changes."""
 
     def session_changed(self, info: SessionInfo) -> None:
         """info: as it is now; called at once and after each change."""
@@ -32,7 +32,7 @@ class SessionWatch:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def add(self, slug: str, watcher: Watcher) -> None:
-        """Tell `watcher` of changes until `remove`."""
+        """Notify `watcher` of changes until `remove`."""
         self._watchers.setdefault(slug, set()).add(watcher)
         if slug not in self._tasks:
             task = asyncio.get_running_loop().create_task(self._watch(slug))
@@ -40,7 +40,7 @@ class SessionWatch:
             task.add_done_callback(lambda _: self._tasks.pop(slug, None))
 
     def remove(self, slug: str, watcher: Watcher) -> None:
-        """Tell it no more. Safe to call for one that was never added."""
+        """Stop notifying `watcher`. Safe to call for one that was never added."""
         watchers = self._watchers.get(slug)
         if watchers is None:
             return
@@ -53,11 +53,11 @@ class SessionWatch:
     async def _watch(self, slug: str) -> None:
         before: tuple[SessionInfo, int] | None = None
         while slug in self._watchers:
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(POLL_SECONDS)
             try:
                 info = await self._catalogue.find(slug)
             except CatalogueUnavailable:
-                # It is asked again in a moment; whoever waits is told when there is news.
+                # Tried again in the next round.
                 continue
             if info is None or (info, self._frames.frame_count(info)) == before:
                 continue

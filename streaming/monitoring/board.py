@@ -2,7 +2,7 @@
 
 With Redis, each worker has one hash that expires after five seconds: `worker` (its own figures),
 `b0`, `b1`… (rows of connections) and, while its loop stands still, `stalled`. Commands go to one
-channel for each worker, answers come back through a list that only the asker knows. Without Redis
+channel for each worker, answers come back through a list of their own. Without Redis
 there is one worker, and the board is its memory.
 """
 
@@ -34,17 +34,18 @@ _MOST_WORKERS = 1_000
 
 
 class BoardError(Exception):
-    """The board cannot be reached, or a worker did not answer. Shows no password of an address."""
+    """The board cannot be reached, or a worker did not answer. No password of an address is shown.
+    The board cannot be reached, or a worker did not answer. No password of an address is shown."""
 
     def __init__(self, message: str) -> None:
         super().__init__(redacted(message))
 
 
 class Received(NamedTuple):
-    """What a board says to what was published.
+    """The board's answer to a publication.
 
-    known: it still had this worker; else all blocks must be sent. watched: somebody looked at
-    connections within the last half minute.
+    known: whether it still had this worker; otherwise all blocks must be sent. watched: whether a
+    reader read connections within the last half minute.
     """
 
     known: bool
@@ -59,23 +60,33 @@ class Handler(Protocol):
 
 
 class Board(Protocol):
-    """The worker's side. All but `tell_of_stall` run on the event loop."""
+    """The worker's side. All but `report_stall` run on the event loop."""
 
     async def publish(
         self, worker_id: str, worker: bytes, blocks: dict[int, bytes], closed: list[bytes]
     ) -> Received:
         """Replace the worker's figures and some blocks of rows, add to the closed connections.
 
-        Raises: BoardError.
+        Args:
+            worker_id: of the worker.
+            worker: its own figures, msgpack.
+            blocks: rows of connections by block number, msgpack.
+            closed: final reports of connections, msgpack, newest last.
+
+        Returns:
+            Whether the board still had this worker, and whether its rows are read.
+
+        Raises:
+            BoardError: the board cannot be reached.
         """
 
     async def serve(self, worker_id: str, handler: Handler) -> None:
         """Pass requests for this worker to `handler` until cancelled."""
 
     async def remove(self, worker_id: str) -> None:
-        """The worker ends. Raises: BoardError."""
+        """Take a worker that ends off the board. Raises: BoardError."""
 
-    def tell_of_stall(self, worker_id: str, seconds: float, stack: str) -> None:
+    def report_stall(self, worker_id: str, seconds: float, stack: str) -> None:
         """Keep the worker on the board while its loop stands still. Called in a thread."""
 
     def report(self) -> dict[str, Any]:
@@ -86,16 +97,28 @@ class BoardReader(Protocol):
     """The reader's side; blocks, so not for the event loop."""
 
     def read(self, *, watching: bool) -> dict[str, dict[bytes, bytes]]:
-        """By worker id the fields of its hash. `watching`: have the rows kept fresh for a while.
+        """Read what all workers have published.
 
-        Raises: BoardError.
+        Args:
+            watching: whether workers are to keep their rows fresh for the next half minute.
+
+        Returns:
+            By worker id, the fields of its hash: `worker`, `b0`, `b1`…, `stalled`, as msgpack.
+
+        Raises:
+            BoardError: the board cannot be reached.
         """
 
     def closed(self) -> list[bytes]:
         """Final reports, newest first. Raises: BoardError."""
 
     def ask(self, worker_id: str, request: dict[str, Any]) -> Any:
-        """A worker's answer. Raises: BoardError if none comes, LookupError if it says no."""
+        """Send a request to a worker and wait for its answer, `ANSWER_S` seconds at most.
+
+        Raises:
+            BoardError: no answer came.
+            LookupError: the worker answered with an error.
+        """
 
 
 class MemoryBoard:
@@ -123,16 +146,16 @@ class MemoryBoard:
             return Received(True, time.monotonic() < self._watched_until)
 
     async def serve(self, worker_id: str, handler: Handler) -> None:
-        """Remember whom to ask."""
+        """Remember the handler and its event loop."""
         self._serving[worker_id] = (asyncio.get_running_loop(), handler)
 
     async def remove(self, worker_id: str) -> None:
-        """Forget it."""
+        """Remove the worker's figures and its handler."""
         with self._lock:
             self._fields.pop(worker_id, None)
             self._serving.pop(worker_id, None)
 
-    def tell_of_stall(self, worker_id: str, seconds: float, stack: str) -> None:
+    def report_stall(self, worker_id: str, seconds: float, stack: str) -> None:
         """As with Redis; the page itself answers only when the loop runs again."""
         with self._lock:
             if worker_id in self._fields:
@@ -245,7 +268,7 @@ class RedisBoard:
         except RedisAway as error:
             raise BoardError(str(error)) from error
 
-    def tell_of_stall(self, worker_id: str, seconds: float, stack: str) -> None:
+    def report_stall(self, worker_id: str, seconds: float, stack: str) -> None:
         """Over a connection of its own, since the loop's cannot be used."""
         if self._for_stalls is None:
             self._for_stalls = self._clients.for_threads()
@@ -266,14 +289,14 @@ class RedisBoard:
 
     async def _take_number(self, worker_id: str) -> None:
         """The lowest number that no living worker has: a name for people and for metrics."""
-        await self._forget_the_dead()
+        await self._remove_dead_workers()
         for number in range(1, _MOST_WORKERS):
             name = f"{_PREFIX}:number:{number}"
             if await self._client.set(name, worker_id, nx=True, ex=EXPIRE_S):
                 self._number = number
                 return
 
-    async def _forget_the_dead(self) -> None:
+    async def _remove_dead_workers(self) -> None:
         """Take workers that were killed off the list, which otherwise only readers do."""
         name = f"{_PREFIX}:workers"
         members: set[Any] = await self._client.smembers(name)

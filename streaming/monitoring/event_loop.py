@@ -26,7 +26,7 @@ BEAT_S = 0.05
 STALL_S = 0.25
 # The stack is taken well before that: of a stall that is just long enough, looking when it counts
 # as one would often be too late. The thread looks as often as leaves none of them out.
-LOOK_S = 0.1
+CHECK_S = 0.1
 # Ten seconds of heartbeats.
 _RECENT_BEATS = 200
 _STACK_FRAMES = 40
@@ -42,12 +42,12 @@ class Stall:
 
 
 class LoopMonitor:
-    """Measures how late the event loop runs its timers, and looks who blocks it.
+    """Measures how late the event loop runs its timers, and takes the stack of what blocks it.
 
-    A heartbeat on the loop measures; a thread looks at the heartbeat and, when it is 100 ms late,
-    takes the loop thread's stack while it is still blocked; it is kept if that becomes a stall.
-    `on_stall(seconds, stack)` is called once a second in that thread as long as the stall lasts,
-    since the loop itself cannot tell.
+    A heartbeat on the loop measures the lag. A thread checks the heartbeat and, when it is 100 ms
+    late, takes the loop thread's stack while it is still blocked; the stack is kept if that becomes
+    a stall. `on_stall(seconds, stack)` is called in that thread once a second while the stall
+    lasts, since the loop itself cannot report it.
     """
 
     def __init__(
@@ -102,12 +102,12 @@ class LoopMonitor:
                 "the event loop was blocked for %.0f ms by\n%s", lag_ns / 1e6, stack or "?"
             )
 
-    def look(self, now_ns: int) -> str:
+    def overdue_stack(self, now_ns: int) -> str:
         """The stack of what blocks the loop, if its heartbeat is overdue; else "".
 
         Called in the watching thread; keeps the stack for the heartbeat that ends the stall.
         """
-        if now_ns - self._beat_ns < (BEAT_S + LOOK_S) * SECOND:
+        if now_ns - self._beat_ns < (BEAT_S + CHECK_S) * SECOND:
             return ""
         if not self._stack:
             frame = sys._current_frames().get(self._loop_thread)
@@ -127,25 +127,25 @@ class LoopMonitor:
         self._timer = loop.call_later(BEAT_S, self._beat, loop)
 
     def _watch(self) -> None:
-        told_ns = 0
-        while not self._stop.wait(LOOK_S):
+        reported_ns = 0
+        while not self._stop.wait(CHECK_S):
             now_ns = self._clock()
-            stack = self.look(now_ns)
+            stack = self.overdue_stack(now_ns)
             lasted_ns = now_ns - self._beat_ns
-            if stack and self._on_stall and lasted_ns >= SECOND and now_ns - told_ns >= SECOND:
-                told_ns = now_ns
+            if stack and self._on_stall and lasted_ns >= SECOND and now_ns - reported_ns >= SECOND:
+                reported_ns = now_ns
                 self._on_stall(lasted_ns / SECOND, stack)
 
 
 class ProcessMeter:
-    """CPU and memory of this process between two looks."""
+    """CPU and memory of this process between two readings."""
 
     def __init__(self) -> None:
         self._cpu_s = time.process_time()
         self._wall_s = time.monotonic()
 
     def read(self) -> tuple[float, int]:
-        """Share of one core since the last look (1.0 = one core), and resident bytes."""
+        """Share of one core since the last reading (1.0 = one core), and resident bytes."""
         cpu_s, wall_s = time.process_time(), time.monotonic()
         share = (cpu_s - self._cpu_s) / max(wall_s - self._wall_s, 1e-6)
         self._cpu_s, self._wall_s = cpu_s, wall_s

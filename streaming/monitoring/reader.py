@@ -83,8 +83,18 @@ class Reader:
         self._decoded: dict[tuple[str, bytes], tuple[bytes, list[Row]]] = {}
 
     def snapshot(self, *, now: bool = False, watching: bool = True) -> Snapshot:
-        """What is known. `now`: do not use what was read a moment ago; `watching`: somebody looks
-        at connections, which are to be kept fresh. Raises: BoardError."""
+        """All workers and their connections as last published.
+
+        Args:
+            now: read the board again, even if it was read within `CACHE_S` seconds.
+            watching: connections are being shown, so workers are to keep their rows fresh.
+
+        Returns:
+            At most `CACHE_S` seconds old; shared, so do not change it.
+
+        Raises:
+            BoardError: the board cannot be reached.
+        """
         with self._lock:
             if now or self._clock() - self._at > CACHE_S:
                 self._snapshot = self._merge(self._board.read(watching=watching))
@@ -92,7 +102,7 @@ class Reader:
             return self._snapshot
 
     def snapshot_of(self, worker_id: str, fields: Mapping[bytes, bytes]) -> Snapshot:
-        """What one worker has published, for when the board cannot be read."""
+        """One worker's own figures, for when the board cannot be read."""
         with self._lock:
             return self._merge({worker_id: fields} if fields else {})
 
@@ -107,7 +117,7 @@ class Reader:
             try:
                 fresh = self._board.ask(worker_id, {"rows": connections})
             except BoardError:
-                # A stalled worker answers nobody; its rows say how old they are.
+                # A stalled worker does not answer; its rows keep the time of their figures.
                 continue
             by_name = {values[0]: values for values in fresh}
             for row in page.rows:
@@ -126,9 +136,19 @@ class Reader:
         return report
 
     def command(self, connection_id: str, name: str, **args: Any) -> Any:
-        """Have an operator's command carried out, on whatever worker the connection is.
+        """Carry out an operator's command on the worker that has the connection.
 
-        Raises: NoSuchConnection, BoardError if the worker does not answer.
+        Args:
+            connection_id: of an open connection.
+            name: "report", "reset", "log_stats", "disconnect", "pause" or "keyframe".
+            args: of the command; `disconnect` takes `code` and `reason`.
+
+        Returns:
+            The report, or True.
+
+        Raises:
+            NoSuchConnection: no worker has it open.
+            BoardError: the worker does not answer.
         """
         request = {"name": name, "connection": connection_id, "args": args}
         refusal = f"connection {connection_id} is not open on any worker"

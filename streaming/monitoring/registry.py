@@ -1,9 +1,9 @@
-"""All connections of one worker, and their figures on the way to whoever shows them.
+"""All connections of one worker, and their figures on the way to the readers.
 
 The registry lives on the worker's event loop. Once a second it publishes to a board (`board.py`):
 the worker's own figures always, the connections' rows in blocks, as many as the budget allows, in
 turn. So with few connections every row is a second old, and with ten thousand the publishing
-still takes 2 % of a core; whoever looks at some rows asks for exactly those to be fresh.
+still takes 2 % of a core. A reader requests fresh rows for the connections that it shows.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -25,23 +26,19 @@ from ..statistics.totals import Totals
 from .blocks import BLOCK, Block, Closed
 from .board import CLOSED_KEPT, Board, BoardError
 from .event_loop import LoopMonitor, ProcessMeter, stall_report
-from .rows import COLUMNS, introduce, judge, loop_lag_ms, summarise
+from .rows import COLUMNS, diagnose_connection, loop_lag_ms, placeholder_row, summarise
 
 logger = logging.getLogger("streaming.monitoring")
 
 PUBLISH_S = 1.0
 # 2 % of a core is 20 ms a second; the rest is packing, sending and the worker's own figures.
 BUDGET_S = 0.014
-# While nobody looks, figures need only be fresh enough to be there at once when somebody does.
+# While no reader is watching, figures need only be there at once when one begins.
 UNWATCHED_BUDGET_S = 0.002
 
 
 class Registry:
-    """The connections of this worker.
-
-    board: where to publish. store_statistics: returns the frame store's figures, plain values.
-    enabled: if False, connections get timers that count nothing, and are not published.
-    """
+    """The connections of this worker and their statistics. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -54,6 +51,17 @@ class Registry:
         wall: Callable[[], float] = time.time,
         store_statistics: Callable[[], dict[str, Any]] | None = None,
     ) -> None:
+        """Make a registry; it publishes once `start` was called.
+
+        Args:
+            worker_id: unique among all workers.
+            board: where to publish.
+            warm_up: first samples of each callback that are left out of minima and maxima.
+            enabled: if False, connections get timers that count nothing, and are not published.
+            clock: monotonic nanoseconds.
+            wall: Unix time in seconds.
+            store_statistics: returns the frame store's figures, plain values.
+        """
         self.worker_id = worker_id
         self.board = board
         self.monitor: LoopMonitor | None = None
@@ -63,8 +71,8 @@ class Registry:
         self._clock = clock
         self._wall = wall
         self._blocks: list[Block] = []
-        self._room: list[Block] = []
-        self._where: dict[str, Block] = {}
+        self._blocks_with_space: list[Block] = []
+        self._block_of: dict[str, Block] = {}
         self._next = 0
         self._unsent: deque[Closed] = deque(maxlen=CLOSED_KEPT)
         self._meter = ProcessMeter()
@@ -74,21 +82,26 @@ class Registry:
         self._frames_before = (clock(), 0)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._share = 0.0
+        self._publishing_share = 0.0
         self._watched = False
-        self.missed = 0
+
         self.own_fields: dict[bytes, bytes] = {}
         """What was last published of this worker, or would have been if the board had answered."""
 
     # -- connections ----------------------------------------------------------------------------
 
     def open(self, connection_id: str, **about: Any) -> ConnectionStatistics:
-        """Statistics for a new connection; starts to publish if that has not begun.
+        """Make the statistics of a new connection; starts to publish if that has not begun.
 
-        about: session (slug), user, address, encoding, hello: what the operator should see.
-        Raises: ValueError if that connection is already open.
+        Args:
+            connection_id: unique.
+            about: for the operator: session (slug), user, address, encoding, dialect, hello.
+
+        Raises:
+            ValueError: that connection is open already.
+            RuntimeError: no event loop is running.
         """
-        if connection_id in self._where:
+        if connection_id in self._block_of:
             raise ValueError(f"connection {connection_id} is already open")
         self.start()
         statistics = ConnectionStatistics(
@@ -98,21 +111,30 @@ class Registry:
             silent=not self._enabled,
             **about,
         )
-        while self._room and len(self._room[-1].open) >= BLOCK:
-            self._room.pop()
-        if not self._room:
+        while self._blocks_with_space and len(self._blocks_with_space[-1].open) >= BLOCK:
+            self._blocks_with_space.pop()
+        if not self._blocks_with_space:
             self._blocks.append(Block(len(self._blocks)))
-            self._room.append(self._blocks[-1])
-        block = self._room[-1]
+            self._blocks_with_space.append(self._blocks[-1])
+        block = self._blocks_with_space[-1]
         block.open[connection_id] = statistics
         block.changed = True
-        self._where[connection_id] = block
+        self._block_of[connection_id] = block
         self._opened += 1
         return statistics
 
     def close(self, connection_id: str, reason: str, code: int) -> None:
-        """The connection has ended. Raises: KeyError if it was not open."""
-        block = self._where.pop(connection_id)
+        """Take out a connection that has ended, and publish its final report.
+
+        Args:
+            connection_id: of an open connection.
+            reason: for the operator.
+            code: close code of the WebSocket.
+
+        Raises:
+            KeyError: it was not open.
+        """
+        block = self._block_of.pop(connection_id)
         statistics = block.open.pop(connection_id)
         block.changed = True
         # The engine's viewer must not be kept alive by its last figures.
@@ -122,17 +144,17 @@ class Registry:
             # At once: rows have their turn, and thousands may close before this block's.
             block.retired.add_connection(statistics)
         if len(block.open) == BLOCK - 1:
-            self._room.append(block)
+            self._blocks_with_space.append(block)
         self._closed[code] = self._closed.get(code, 0) + 1
         self._unsent.append(Closed(statistics, reason, code, self._clock(), self._wall()))
 
     def get(self, connection_id: str) -> ConnectionStatistics | None:
         """The statistics of an open connection."""
-        block = self._where.get(connection_id)
+        block = self._block_of.get(connection_id)
         return block.open[connection_id] if block is not None else None
 
     def __len__(self) -> int:
-        return len(self._where)
+        return len(self._block_of)
 
     # -- commands -------------------------------------------------------------------------------
 
@@ -147,12 +169,20 @@ class Registry:
             return {"error": str(error)}
 
     async def command(self, name: str, connection_id: str, args: dict[str, Any]) -> Any:
-        """Carry out an operator's command and answer with plain values.
+        """Carry out an operator's command.
 
-        `row`, `report`, `reset`, `log_stats` are the registry's; anything else (`disconnect`,
-        `pause`, `keyframe`) goes to the connection's `on_command`.
-        Raises: LookupError if the connection is not open here, ValueError for a command that it
-        does not know.
+        Args:
+            name: `report`, `reset` and `log_stats` are the registry's; any other (`disconnect`,
+                `pause`, `keyframe`) goes to the connection's `on_command`.
+            connection_id: of an open connection.
+            args: of the command.
+
+        Returns:
+            Plain values: the report, or True.
+
+        Raises:
+            LookupError: the connection is not open here.
+            ValueError: an unknown command, or one that needs a viewer before there is one.
         """
         statistics = self.get(connection_id)
         if statistics is None:
@@ -160,14 +190,14 @@ class Registry:
         now_ns = self._clock()
         if name == "report":
             statistics.sample(now_ns)
-            found = judge(statistics, now_ns, loop_lag_ms(self.monitor))
+            found = diagnose_connection(statistics, now_ns, loop_lag_ms(self.monitor))
             return {
                 **connection_report(statistics, now_ns),
                 "worker": self.worker_id,
                 "diagnosis": asdict(found),
             }
         if name == "reset":
-            block = self._where[connection_id]
+            block = self._block_of[connection_id]
             block.retired.add_connection(statistics)
             statistics.reset(now_ns)
         elif name == "log_stats":
@@ -203,12 +233,12 @@ class Registry:
             self.monitor.stop()
         self._loop = loop
         self._tasks.clear()
-        self.monitor = LoopMonitor(clock=self._clock, on_stall=self._tell_of_stall)
+        self.monitor = LoopMonitor(clock=self._clock, on_stall=self._report_stall)
         self.monitor.start(loop)
-        for coroutine in (self._publish_for_ever(), self.board.serve(self.worker_id, self)):
+        for coroutine in (self._publish_periodically(), self.board.serve(self.worker_id, self)):
             task = loop.create_task(coroutine)
             self._tasks.add(task)
-            task.add_done_callback(self._ended)
+            task.add_done_callback(self._task_ended)
 
     async def stop(self) -> None:
         """Publish no more, and take this worker off the board."""
@@ -220,13 +250,12 @@ class Registry:
             self.monitor.stop()
             self.monitor = None
         self._loop = None
-        try:
+        # The board has logged what it could not do.
+        with suppress(BoardError):
             # What has closed since the last second.
             while self._unsent:
                 await self.publish()
             await self.board.remove(self.worker_id)
-        except BoardError:
-            self.missed += 1
 
     async def publish(self) -> None:
         """Publish once: rows within the budget, this worker's figures, who has closed.
@@ -235,11 +264,13 @@ class Registry:
         """
         began = time.thread_time()
         rows = await self._refresh_blocks() if self._enabled else {}
-        closed = [msgpack.packb({**c.report(), "worker": self.worker_id}) for c in self._take()]
+        closed = [
+            msgpack.packb({**c.report(), "worker": self.worker_id}) for c in self._next_closed()
+        ]
         worker = self.report()
         packed = msgpack.packb(worker)
         spent = time.thread_time() - began
-        self._share += 0.2 * (spent - self._share)
+        self._publishing_share += 0.2 * (spent - self._publishing_share)
         kept = {b"b%d" % block.number: block.packed for block in self._blocks if block.packed}
         # A new one each time: `/metrics` reads it in a thread.
         self.own_fields = {b"worker": packed, **kept}
@@ -265,13 +296,13 @@ class Registry:
             "columns": COLUMNS,
             "published_at": self._wall(),
             "started_at": self._started_at,
-            "connections": len(self._where),
+            "connections": len(self._block_of),
             "opened": self._opened,
             "closed": dict(self._closed),
             "frames_rate": max(0.0, (frames - frames_before) / passed_s),
             "cpu": cpu,
             "memory": memory,
-            "publishing_share": self._share,
+            "publishing_share": self._publishing_share,
             "loop_lag": monitor.lag.report() if monitor else None,
             "loop_recent_ms": loop_lag_ms(monitor),
             "stalls": monitor.stalls if monitor else 0,
@@ -296,21 +327,19 @@ class Registry:
         title = f"callback statistics of worker {self.worker_id}: {self._opened} connections"
         logger.info("%s", "\n".join([title, *self.totals().log_lines()]))
 
-    async def _publish_for_ever(self) -> None:
+    async def _publish_periodically(self) -> None:
         while True:
             began = time.monotonic()
-            try:
+            # Logged by the board. Viewers are served; the figures of this second are lost.
+            with suppress(BoardError):
                 await self.publish()
-            except BoardError:
-                # Logged by the board. Viewers are served; the figures of this second are lost.
-                self.missed += 1
             await asyncio.sleep(max(0.0, PUBLISH_S - (time.monotonic() - began)))
 
     async def _refresh_blocks(self) -> dict[int, bytes]:
         """Rows of as many blocks as the budget allows, by number."""
         rows: dict[int, bytes] = {}
         budget_s, spent_s = BUDGET_S if self._watched else UNWATCHED_BUDGET_S, 0.0
-        # Who has come or gone is shown first, but never keeps the others from their turn.
+        # Blocks with opened or closed connections go first, with half of the budget at most.
         changed = [block for block in self._blocks if block.changed]
         in_turn = self._blocks[self._next :] + self._blocks[: self._next]
         for blocks, limit_s in ((changed, budget_s / 2), (in_turn, budget_s)):
@@ -329,9 +358,9 @@ class Registry:
                 await asyncio.sleep(0)
         for block in changed:
             if not block.packed:
-                # Better known by name only than missing until its turn.
+                # Shown without figures rather than missing until its turn.
                 now_ns, wall_s = self._clock(), self._wall()
-                named = [introduce(each, now_ns, wall_s) for each in block.open.values()]
+                named = [placeholder_row(each, now_ns, wall_s) for each in block.open.values()]
                 rows[block.number] = block.packed = msgpack.packb([0.0, named])
                 await asyncio.sleep(0)
         return rows
@@ -354,15 +383,15 @@ class Registry:
         statistics.sample(now_ns)
         return summarise(statistics, now_ns, self._wall(), lag_ms)
 
-    def _take(self) -> list[Closed]:
+    def _next_closed(self) -> list[Closed]:
         """Some of the closed connections that were not published yet, newest last."""
         return [self._unsent.popleft() for _ in range(min(len(self._unsent), BLOCK))]
 
-    def _tell_of_stall(self, seconds: float, stack: str) -> None:
+    def _report_stall(self, seconds: float, stack: str) -> None:
         """Runs in the watching thread while the loop stands still and cannot publish."""
-        self.board.tell_of_stall(self.worker_id, seconds, stack)
+        self.board.report_stall(self.worker_id, seconds, stack)
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _task_ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.error("statistics stopped", exc_info=task.exception())

@@ -61,10 +61,10 @@ def loop_lag_ms(monitor: LoopMonitor | None) -> tuple[float, float]:
     return monitor.recent_ms() if monitor is not None else (0.0, 0.0)
 
 
-def gather(
+def collect_evidence(
     statistics: ConnectionStatistics, now_ns: int, recent: Recent, lag_ms: tuple[float, float]
 ) -> Evidence:
-    """What the diagnosis needs of one connection. `lag_ms`: p99 and longest of its loop."""
+    """The evidence for one connection's diagnosis. `lag_ms`: p99 and longest of its loop."""
     name, p99_ns = _slowest(statistics)
     timer: CallbackTimer = getattr(statistics, name)
     return Evidence(
@@ -90,13 +90,15 @@ def gather(
     )
 
 
-def judge(statistics: ConnectionStatistics, now_ns: int, lag_ms: tuple[float, float]) -> Diagnosis:
-    """The verdict now; a change is kept among the connection's events."""
-    evidence = gather(statistics, now_ns, statistics.history.recent(now_ns), lag_ms)
-    return _conclude(statistics, evidence, now_ns)
+def diagnose_connection(
+    statistics: ConnectionStatistics, now_ns: int, lag_ms: tuple[float, float]
+) -> Diagnosis:
+    """The connection's diagnosis now; a changed verdict is noted among its events."""
+    evidence = collect_evidence(statistics, now_ns, statistics.history.recent(now_ns), lag_ms)
+    return _record_verdict(statistics, evidence, now_ns)
 
 
-def _conclude(statistics: ConnectionStatistics, evidence: Evidence, now_ns: int) -> Diagnosis:
+def _record_verdict(statistics: ConnectionStatistics, evidence: Evidence, now_ns: int) -> Diagnosis:
     found = diagnose(evidence)
     if found.verdict != statistics.verdict:
         statistics.note("verdict", f"{statistics.verdict} → {found.verdict.value}", now_ns)
@@ -110,8 +112,8 @@ def summarise(
 ) -> list[Any]:
     """The row of one connection. `wall_s`: Unix time at `now_ns`."""
     recent = statistics.history.recent(now_ns)
-    evidence = gather(statistics, now_ns, recent, lag_ms)
-    found = _conclude(statistics, evidence, now_ns)
+    evidence = collect_evidence(statistics, now_ns, recent, lag_ms)
+    found = _record_verdict(statistics, evidence, now_ns)
     about = statistics.about.get
     writable = statistics.writable
     sends = writable.rate(_RATE_S, now_ns)
@@ -159,8 +161,8 @@ def summarise(
     ]
 
 
-def introduce(statistics: ConnectionStatistics, now_ns: int, wall_s: float) -> list[Any]:
-    """A row that costs a tenth of `summarise`: who it is, with nothing measured yet."""
+def placeholder_row(statistics: ConnectionStatistics, now_ns: int, wall_s: float) -> list[Any]:
+    """A row with nothing measured yet, which costs a tenth of `summarise`."""
     about = statistics.about.get
     row: list[Any] = [None] * len(COLUMNS)
     row[:10] = (
@@ -175,13 +177,13 @@ def introduce(statistics: ConnectionStatistics, now_ns: int, wall_s: float) -> l
         statistics.generation,
         0.0,
     )
-    for name, value in _NOTHING_YET.items():
+    for name, value in _UNMEASURED.items():
         row[INDEX[name]] = value
     row[INDEX["opened_at"]] = wall_s - (now_ns - statistics.opened_ns) / SECOND
     return row
 
 
-_NOTHING_YET = {
+_UNMEASURED = {
     "delivered_fps": 0.0,
     "callback_p99_us": 0.0,
     "dropped_percent": 0.0,

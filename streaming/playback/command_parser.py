@@ -1,7 +1,7 @@
-"""The parser of what clients say: every value checked for type and range.
+"""The parser of clients' messages: every value is checked for type and range.
 
 No I/O. `parse_command` turns a text message into a command or raises `CommandError`, whose message
-says what would be right. Specification: docs/protocol.md, section 2.
+names what was expected. Specification: docs/protocol.md, section 2.
 """
 
 from __future__ import annotations
@@ -52,10 +52,18 @@ from .protocol import (
 
 
 def parse_command(text: str | bytes) -> Command:
-    """One message from a client → a command, every value checked for type and range.
+    """Parse one message from a client.
 
     What depends on the session (whether a frame exists) is checked by the viewer.
-    Raises: CommandError.
+
+    Args:
+        text: JSON, as received.
+
+    Returns:
+        The command, every value of the right type and in range.
+
+    Raises:
+        CommandError: with the code and, if it could be read, the id of the command.
     """
     message = _read_json(text)
     id_ = _id(message)
@@ -196,8 +204,10 @@ def _display_name(m: Mapping[str, Any]) -> str:
 
 
 def clean_name(name: str) -> str:
-    """`name` without what could upset other people's pages: control and direction characters go,
-    runs of spaces become one."""
+    """Return `name` without characters that could break other viewers' pages.
+
+    Control and direction characters are removed, runs of spaces become one.
+    """
     visible = (" " if c.isspace() else c for c in name if c.isspace() or _is_visible(c))
     return " ".join("".join(visible).split())
 

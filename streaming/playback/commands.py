@@ -1,4 +1,4 @@
-"""What clients may say: a command for each action, its values already checked.
+"""The commands of clients: one for each action, its values already checked.
 
 `command_parser` makes them from messages. Specification: docs/protocol.md, section 2.
 """
@@ -11,9 +11,12 @@ from .protocol import DEFAULT_LEAD, DEFAULT_WINDOW, Encoding, ErrorCode
 
 
 class CommandError(Exception):
-    """A command that cannot be done. The connection goes on and nothing has changed.
+    """A command that cannot be carried out. The connection goes on and nothing has changed.
 
-    message: what was wrong and what would be right; id: of the command, if it could be read.
+    Attributes:
+        code: of the `error` message.
+        message: what was wrong and what was expected.
+        id: of the command, if it could be read.
     """
 
     def __init__(self, code: ErrorCode, message: str, id: CommandId = None) -> None:
@@ -94,7 +97,7 @@ class GoLive:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """name: what the others in the room call this viewer, "" to leave it to the server."""
+    """name: shown to the other members of the room; "" leaves it to the server."""
 
     room: str
     id: CommandId = None

@@ -1,4 +1,4 @@
-"""How much a viewer may be sent: acknowledgements, the transport, and how long it has waited."""
+"""Credit: how much a viewer may be sent, by acknowledgements, the transport and waiting time."""
 
 from __future__ import annotations
 
@@ -18,9 +18,13 @@ class DropReason(enum.StrEnum):
 class Credit:
     """Counts data messages sent and acknowledged. Times are seconds of one monotonic clock.
 
-    window: messages that may be unacknowledged; None for a client that cannot acknowledge, which
-    the transport alone bounds. within: seconds that data may wait. blocked_by: what last kept data
-    from being sent, until some is.
+    Attributes:
+        window: messages that may be unacknowledged; None for a client that cannot acknowledge,
+            which is bounded by the transport alone.
+        within: seconds that data may wait for an acknowledgement or for the transport.
+        sent: number of the last message sent; 0 before the first.
+        acked: number of the last message acknowledged.
+        blocked_by: what kept the last data from being sent; None once some is sent.
     """
 
     __slots__ = (
@@ -53,7 +57,14 @@ class Credit:
         return None if self.window is None else self.window - self.in_flight
 
     def acknowledge(self, seq: int) -> bool:
-        """Everything up to `seq` (at most `sent`) arrived. Returns: whether data waited for it."""
+        """Count an acknowledgement.
+
+        Args:
+            seq: all messages up to it have arrived; at most `sent`.
+
+        Returns:
+            Whether data waited for this credit.
+        """
         if seq <= self.acked:
             return False
         self.acked = seq
@@ -62,16 +73,16 @@ class Credit:
         return waited
 
     def transport_paused(self) -> None:
-        """The socket takes no more for now."""
+        """Note that the socket takes no more data for now."""
         self._transport_paused = True
 
     def transport_writable(self) -> None:
-        """The socket takes data again."""
+        """Note that the socket takes data again."""
         self._transport_paused = False
         self._blocked_since = None
 
     def may_send(self) -> bool:
-        """Whether a message may be sent now; if not, `blocked_by` says why."""
+        """Return whether a message may be sent now; if not, `blocked_by` is the reason."""
         if self._transport_paused:
             self.blocked_by = DropReason.TRANSPORT_PAUSED
         elif self.window is not None and self.sent - self.acked >= self.window:
@@ -81,17 +92,21 @@ class Credit:
         return False
 
     def wait(self, now: float) -> float:
-        """Data waits. Returns: until when it may; if that is not after `now`, it is over."""
+        """Note that data waits at `now`.
+
+        Returns:
+            The time until which it may wait; at or before `now`, the connection is to be closed.
+        """
         if self._blocked_since is None:
             self._blocked_since = now
         return self._blocked_since + self.within
 
     def nothing_waits(self) -> None:
-        """There is nothing to be sent: silence is no failure of the client."""
+        """Note that there is nothing to send, so that a silent client does not count as slow."""
         self._blocked_since = None
 
     def spend(self) -> int:
-        """A message is being sent. Returns: its number, from 1."""
+        """Count a message that is being sent. Returns: its number, from 1."""
         self.blocked_by = None
         self.sent += 1
         return self.sent

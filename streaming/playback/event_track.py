@@ -1,4 +1,4 @@
-"""What happened on the track, told when a playhead passes it. Pure."""
+"""Recorded events, sent when a playhead passes them. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .timeline import Timeline
 
 
 class EventTrack:
-    """One viewer's way along the events of a session.
+    """One viewer's position among the events of a session.
 
-    Only playing tells: after a seek the events before it are history, which REST has.
+    Only playing passes events: those that a seek jumps over are not sent; REST has them.
     """
 
     __slots__ = ("_at", "_events", "_frames", "_generation")

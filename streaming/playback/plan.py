@@ -20,20 +20,26 @@ _MOST_STEP = 32_704
 """Largest step of rows: what the header's 16 bits hold, as a multiple of 64."""
 
 SEGMENT_STRIDES = (*STRIDES, 128, 256, 512, 1024, 2048)
-"""Of playback: beyond 64 only for who asks for few frames at a high speed. One such segment is made
-from 2,048 others at most, two thirds of a second of work, once."""
+"""Of playback: beyond 64 only for a small `max_fps` at a high speed. One such segment is made from
+2,048 others at most, two thirds of a second of work, once."""
 
-PATIENCE = 1 / 16
-"""Of the lead: what filling up again may be late. Half of the lead is still there then."""
+SLACK_SHARE = 1 / 16
+"""Share of the lead by which filling up again may be late. Half of the lead is left by then."""
 
 
 class Fetch(NamedTuple):
-    """A data message to be made: what to ask the frame store for.
+    """A data message to be made: what to get from the frame store.
 
-    first_frame: of the lowest sample; frame_count: samples; stride: of the store's key, positive;
-    step: frames between two samples as the header tells it, negative backwards; segment: its index
-    (0 for rows); epoch: of the plan, which a restart ends; pull: whether it answers a
-    `request`; skipped: samples before it that were passed over.
+    Attributes:
+        kind: segment or row.
+        first_frame: of the lowest sample.
+        frame_count: samples in it.
+        stride: of the store's key, positive.
+        step: frames between two samples, as in the header; negative backwards.
+        segment: its index; 0 for rows.
+        epoch: of the plan; a restart begins a new one.
+        on_request: whether it answers a `request`.
+        skipped: samples before it that were passed over.
     """
 
     kind: DataKind
@@ -43,13 +49,18 @@ class Fetch(NamedTuple):
     step: int
     segment: int
     epoch: int
-    pull: bool
+    on_request: bool
     skipped: int
 
 
 class Choice(NamedTuple):
-    """due: when something is to be sent, infinity if nothing will be without a further event.
-    slack: seconds by which that may be later, if it suits others."""
+    """What a plan has chosen.
+
+    Attributes:
+        fetch: to be sent now, or None.
+        due: when something is to be sent; infinity if nothing is without a further event.
+        slack: seconds by which the wake-up may be later, to share it with other viewers.
+    """
 
     fetch: Fetch | None
     due: float
@@ -97,7 +108,7 @@ class SegmentPlan:
         self.restart(1, backwards=False)
 
     def restart(self, step: int, *, backwards: bool) -> None:
-        """Nothing of what was sent counts any more."""
+        """Begin a new epoch: what was sent before does not count any more."""
         self.stride = step
         self.backwards = backwards
         self.epoch += 1
@@ -124,7 +135,7 @@ class SegmentPlan:
         if ahead > (self.lead if self._filling else self.lead / 2):
             self._filling = False
             due = now + max(ahead - self.lead / 2, 0.0)
-            return Choice(None, due, self.lead * PATIENCE)
+            return Choice(None, due, self.lead * SLACK_SHARE)
         self._filling = True
         return Choice(self._fetch(timeline, index), now)
 
@@ -165,7 +176,7 @@ class RowPlan:
         self.restart(1, backwards=False)
 
     def restart(self, step: int, *, backwards: bool) -> None:
-        """Nothing of what was sent counts any more."""
+        """Begin a new epoch: what was sent before does not count any more."""
         self.step = step
         self.backwards = backwards
         self.epoch += 1
@@ -208,14 +219,14 @@ def segment_fetch(
     *,
     backwards: bool = False,
     epoch: int = 0,
-    pull: bool = False,
+    on_request: bool = False,
     skipped: int = 0,
 ) -> Fetch:
     """Segment `index` of `stride` in a recording of frame_count frames."""
     first = index * stride * segment_frames
     samples = min(segment_frames, -(-(frame_count - first) // stride))
     step = -stride if backwards else stride
-    return Fetch(DataKind.SEGMENT, first, samples, stride, step, index, epoch, pull, skipped)
+    return Fetch(DataKind.SEGMENT, first, samples, stride, step, index, epoch, on_request, skipped)
 
 
 def row_fetch(
@@ -224,7 +235,7 @@ def row_fetch(
     *,
     backwards: bool = False,
     epoch: int = 0,
-    pull: bool = False,
+    on_request: bool = False,
     skipped: int = 0,
 ) -> Fetch:
     """The row of `frame`. Its store stride is the largest whose grid has the frame, within step."""
@@ -232,12 +243,12 @@ def row_fetch(
     while stride < STRIDES[-1] and step % (2 * stride) == 0 and frame % (2 * stride) == 0:
         stride *= 2
     return Fetch(
-        DataKind.ROW, frame, 1, stride, -step if backwards else step, 0, epoch, pull, skipped
+        DataKind.ROW, frame, 1, stride, -step if backwards else step, 0, epoch, on_request, skipped
     )
 
 
 @dataclass(slots=True)
-class Pull:
+class RangePlan:
     """A `request` being answered: the fetches still to be sent, lowest frame first."""
 
     request: Request
@@ -245,7 +256,9 @@ class Pull:
     ahead: Fetch | None
 
     @classmethod
-    def of(cls, request: Request, kind: DataKind, frame_count: int, segment_frames: int) -> Pull:
+    def of(
+        cls, request: Request, kind: DataKind, frame_count: int, segment_frames: int
+    ) -> RangePlan:
         """request.frame must exist; what lies past the end is left out. Samples lie on multiples
         of the stride; segments are whole, so they may begin before and end after the range."""
         stride = request.stride
@@ -255,11 +268,13 @@ class Pull:
         if kind is DataKind.SEGMENT:
             span = stride * segment_frames
             fetches = (
-                segment_fetch(frame_count, segment_frames, stride, index, pull=True)
+                segment_fetch(frame_count, segment_frames, stride, index, on_request=True)
                 for index in range(first // span, (stop - 1) // span + 1)
             )
         else:
-            fetches = (row_fetch(frame, stride, pull=True) for frame in range(first, stop, stride))
+            fetches = (
+                row_fetch(frame, stride, on_request=True) for frame in range(first, stop, stride)
+            )
         return cls(request, fetches, next(fetches))
 
     def advance(self) -> bool:

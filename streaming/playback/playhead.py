@@ -7,9 +7,14 @@ from typing import Any, NamedTuple
 
 
 class Playhead(NamedTuple):
-    """Where someone is in a recording, and whether time passes. frame may lie between two.
+    """A position in a recording, and whether time passes.
 
-    room: that its viewer is in, if any.
+    Attributes:
+        frame: position in frames; may lie between two.
+        speed: factor of real time; negative backwards.
+        playing: whether time passes.
+        generation: of the viewer's last seek.
+        room: that the viewer is in, or None.
     """
 
     frame: float

@@ -1,6 +1,6 @@
 """The wire in one place: names, codes, bounds and the data header. No I/O.
 
-Specification: docs/protocol.md; what clients may say is in `commands.py`. `data_header` makes the
+Specification: docs/protocol.md; the clients' commands are in `commands.py`. `data_header` makes the
 part of a data message that differs between viewers, so that the payload is spliced in and never
 re-encoded.
 """
@@ -189,8 +189,6 @@ def backoff(attempt: int, share: float) -> float:
 
 _HEADER: Final = struct.Struct(">BBBIBIBIBHBh")
 _BIN: Final = struct.Struct(">BI")
-DATA_OVERHEAD: Final = _HEADER.size + _BIN.size
-"""Bytes of a segment message that are not its payload."""
 
 
 def data_header(
@@ -202,11 +200,21 @@ def data_header(
     stride: int,
     payload_bytes: int,
 ) -> bytes:
-    """What comes before the payload of a data message, which is then whole msgpack.
+    """Make the bytes before the payload of a data message.
 
-    `[kind, generation, seq, first_frame, frame_count, stride, payload]`: integers in their fixed
-    widths, which is legal msgpack, five bytes longer than the shortest and one pack call instead
-    of seven. A row's payload is itself a msgpack map; any other one is `payload_bytes` of bin.
+    Header and payload together are the msgpack array `[kind, generation, seq, first_frame,
+    frame_count, stride, payload]`. Integers have their fixed widths, which is legal msgpack: five
+    bytes longer than the shortest form, and one pack call instead of seven. A row's payload is
+    itself a msgpack map; any other is a bin.
+
+    Args:
+        kind: of the payload.
+        generation: of the viewer's last seek.
+        seq: number of the message, from 1.
+        first_frame: of the lowest sample.
+        frame_count: samples in the payload.
+        stride: frames between two samples, negative backwards.
+        payload_bytes: length of the payload; not used for rows.
     """
     head = _HEADER.pack(
         0x97, kind, 0xCE, generation, 0xCE, seq, 0xCE, first_frame, 0xCD, frame_count, 0xD1, stride
@@ -223,6 +231,6 @@ def data_message(
     stride: int,
     payload: bytes,
 ) -> bytes:
-    """A whole data message; arguments as in `data_header`."""
+    """Make a whole data message. Args: as `data_header`, with the payload itself."""
     head = data_header(kind, generation, seq, first_frame, frame_count, stride, len(payload))
     return head + payload

@@ -18,15 +18,22 @@ _EPSILON = 1e-6
 
 
 class Timeline:
-    """Where a playhead is at any time. All mutators take the time at which they happen.
+    """The position of a playhead at any time. Each change takes the time at which it happens.
 
-    frame_count may grow (live sessions). `held` stops the clock without being a pause: the
-    playhead of a seek waits for its first data.
+    Attributes:
+        frame_count: frames that exist; grows in a live session.
+        frame_rate: frames a second of recorded time.
+        live: whether the last frame is an edge that moves.
+        speed: factor of real time, negative backwards, never 0.
+        playing: whether time passes.
+        held: stops time without being a pause: after a seek, until the first data.
+        anchor_frame: position in frames at `anchor_time`.
+        anchor_time: seconds of the caller's monotonic clock.
     """
 
     __slots__ = (
-        "_answer",
-        "_asked_at",
+        "_cached_at",
+        "_cached_position",
         "anchor_frame",
         "anchor_time",
         "frame_count",
@@ -44,9 +51,9 @@ class Timeline:
         self.frame_count = frame_count
         self.frame_rate = frame_rate
         self.live = live
-        # One wake-up of a viewer asks for the same moment several times.
-        self._asked_at = -math.inf
-        self._answer = 0.0
+        # One wake-up of a viewer reads the position of the same moment several times.
+        self._cached_at = -math.inf
+        self._cached_position = 0.0
         self.speed = 1.0
         self.playing = False
         self.held = False
@@ -72,20 +79,20 @@ class Timeline:
         """The playhead in frames, 0 … last_frame. A clock that goes backwards moves nothing."""
         if not self.playing or self.held or now <= self.anchor_time:
             return self.anchor_frame
-        if now == self._asked_at:
-            return self._answer
+        if now == self._cached_at:
+            return self._cached_position
         moved = self.anchor_frame + (now - self.anchor_time) * self.speed * self.frame_rate
         last = self.frame_count - 1
         if moved < 0.0 or last < 0:
             moved = 0.0
         elif moved > last:
             moved = float(last)
-        self._asked_at = now
-        self._answer = moved
+        self._cached_at = now
+        self._cached_position = moved
         return moved
 
     def frame(self, now: float) -> int:
-        """The frame to be seen: the last one that the playhead has reached on its way."""
+        """The frame to show: the last one that the playhead has reached in its direction."""
         position = self.position(now)
         if self.speed < 0:
             return math.ceil(position - _EPSILON)
@@ -115,17 +122,17 @@ class Timeline:
         return Status.ENDED if self.at_end(now) and not self.held else Status.PLAYING
 
     def play(self, now: float) -> None:
-        """Let time pass."""
+        """Start to play at `now`."""
         self._anchor(now)
         self.playing = True
 
     def pause(self, now: float) -> None:
-        """Let it stand still."""
+        """Stop at `now`."""
         self._anchor(now)
         self.playing = False
 
     def set_speed(self, speed: float, now: float) -> None:
-        """speed: factor of real time, negative backwards, never 0."""
+        """Change the speed at `now`; the position stays."""
         self._anchor(now)
         self.speed = speed
 
@@ -134,18 +141,20 @@ class Timeline:
         self.anchor_frame = min(max(float(frame), 0.0), float(self.last_frame))
         self.anchor_time = now
         self.held = hold
-        self._asked_at = -math.inf
+        self._cached_at = -math.inf
 
     def release(self, now: float) -> None:
         """End a hold: time passes from now on."""
         if self.held:
             self.held = False
             self.anchor_time = now
-            self._asked_at = -math.inf
+            self._cached_at = -math.inf
 
     def extend(self, frame_count: int, now: float, *, live: bool) -> None:
-        """More frames exist (or the session is no longer live). A playhead that waited at the edge
-        goes on from there: what it waited is not skipped."""
+        """Set the number of frames, which never shrinks, and whether the session is live.
+
+        A playhead that waited at the edge goes on from there.
+        """
         self._anchor(now)
         self.frame_count = max(frame_count, self.frame_count)
         self.live = live
@@ -153,4 +162,4 @@ class Timeline:
     def _anchor(self, now: float) -> None:
         self.anchor_frame = self.position(now)
         self.anchor_time = max(now, self.anchor_time)
-        self._asked_at = -math.inf
+        self._cached_at = -math.inf

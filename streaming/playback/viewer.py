@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 from .commands import CommandError, CommandId, Request
 from .credit import Credit, DropReason
-from .plan import Fetch, Pull, RowPlan, SegmentPlan, segment_stride_for, step_for
+from .plan import Fetch, RangePlan, RowPlan, SegmentPlan, segment_stride_for, step_for
 from .playhead import Playhead
 from .protocol import (
     ACKNOWLEDGE_WITHIN,
@@ -40,10 +40,10 @@ from .protocol import (
 )
 from .timeline import Timeline
 
-MAX_PULLS = 8
+MAX_REQUESTS = 8
 """Requests kept while earlier ones are answered: enough to prefetch, not enough to hoard."""
 
-MAX_NOTICES = 256
+MAX_STATES_OWED = 256
 """Answers kept while the transport is paused; the rate limit lets no honest client reach it."""
 
 
@@ -82,15 +82,15 @@ class Viewer:
     """
 
     __slots__ = (
-        "_announced",
         "_awaiting_since",
         "_buffering",
         "_confirmed",
-        "_grew",
-        "_notices",
         "_plan",
-        "_pull_turn",
-        "_pulls",
+        "_range_turn",
+        "_ranges",
+        "_sent_status",
+        "_states_owed",
+        "_was_live",
         "closing",
         "credit",
         "dropped",
@@ -142,28 +142,28 @@ class Viewer:
         self.credit = Credit(window, acknowledge_within)
         self.dropped: dict[DropReason, int] = {}
         self.closing: CloseCode | None = None
-        # What to send next, and from where on; its epoch tells fetches of an older plan.
+        # What to send next, and from where on; fetches of an older plan have another epoch.
         self._plan = (
             SegmentPlan(segment_frames, lead) if encoding is Encoding.SEGMENTS else RowPlan()
         )
-        # Since when the first data after a seek is owed, and whether the client knows it is late.
+        # Since when the first data after a seek is owed, and whether `buffering` was sent.
         self._awaiting_since: float | None = None
         self._buffering = False
         # Requests outside playback, and whether it is their turn.
-        self._pulls: deque[Pull] | None = None
-        self._pull_turn = False
+        self._ranges: deque[RangePlan] | None = None
+        self._range_turn = False
         # Ids of the `state` messages that are owed.
-        self._notices: list[CommandId] = []
-        # The generation that the last `state` told, and the status that it told.
+        self._states_owed: list[CommandId] = []
+        # Generation and status of the last `state` that was sent.
         self._confirmed = -1
-        self._announced = Status.PAUSED
-        # Whether the session was ever live: only then is `frame_count` told in `state`.
-        self._grew = live
+        self._sent_status = Status.PAUSED
+        # Whether the session was ever live: only then has `state` a `frame_count`.
+        self._was_live = live
         if start is not None:
             self.timeline.speed = start.speed
             self.timeline.playing = start.playing
             self.generation = start.generation
-            self._go(start.frame, now)
+            self._move_to(start.frame, now)
             self.notify()
         else:
             self._confirmed = 0
@@ -171,7 +171,13 @@ class Viewer:
     # Commands -------------------------------------------------------------------------------
 
     def play(self, now: float, speed: float | None = None, id: CommandId = None) -> None:
-        """Let time pass. At an end it stays ended until a seek or another direction."""
+        """Play. At an end the viewer stays ended until a seek or another direction.
+
+        Args:
+            now: seconds of the viewer's monotonic clock, as everywhere here.
+            speed: 0.05…64, negative backwards; None keeps the present speed.
+            id: of the command; the `state` that answers carries it.
+        """
         if speed is not None:
             self.timeline.set_speed(speed, now)
         self.timeline.play(now)
@@ -179,13 +185,13 @@ class Viewer:
         self.notify(id)
 
     def pause(self, now: float, id: CommandId = None) -> None:
-        """Let it stand still, at exactly that frame, whatever stride was playing."""
+        """Pause at exactly this frame, whatever stride was playing. Args: as `play`."""
         self.timeline.pause(now)
         self._replan()
         self.notify(id)
 
     def set_speed(self, speed: float, now: float, id: CommandId = None) -> None:
-        """speed: 0.05…64, negative backwards; the playhead stays where it is."""
+        """Change the speed; the playhead stays where it is. Args: as `play`."""
         self.timeline.set_speed(speed, now)
         self._replan()
         self.notify(id)
@@ -199,10 +205,21 @@ class Viewer:
         generation: int | None = None,
         id: CommandId = None,
     ) -> None:
-        """Go to a frame, or to a time in seconds from the start. Raises: CommandError."""
+        """Seek to a frame, or to a time in seconds from the start.
+
+        Args:
+            now: seconds of the viewer's monotonic clock.
+            frame: number of the frame; exactly one of frame and time is given.
+            time: seconds from frame 0.
+            generation: chosen by the client, above the present one; None adds 1.
+            id: of the command.
+
+        Raises:
+            CommandError: no such frame, or not a newer generation. Nothing has changed.
+        """
         target = self.target(frame, time)
         self._raise_generation(generation)
-        self._go(target, now)
+        self._move_to(target, now)
         self.notify(id)
 
     def target(self, frame: int | None, time: float | None) -> float:
@@ -244,7 +261,7 @@ class Viewer:
         self.timeline.speed = 1.0
         self.timeline.playing = True
         behind = LIVE_BEHIND if isinstance(self._plan, SegmentPlan) else 0.0
-        self._go(self.timeline.last_frame - behind * self.timeline.frame_rate, now)
+        self._move_to(self.timeline.last_frame - behind * self.timeline.frame_rate, now)
         self.notify(id)
 
     def follow(
@@ -257,10 +274,16 @@ class Viewer:
         generation: int | None = None,
         id: CommandId = None,
     ) -> None:
-        """Take over a room's playhead, which was at `playhead.frame` at time `at`.
+        """Take over a room's playhead.
 
-        sought: someone sought; otherwise it is one only if our playhead is somewhere else.
-        generation: wished by our client, if the seek was its own.
+        Args:
+            playhead: of the room at time `at`.
+            at: seconds of the viewer's clock; may be in the past.
+            now: seconds of the viewer's clock.
+            sought: whether a member sought. If not, it counts as a seek only if this viewer's
+                playhead is more than `ROOM_TOLERANCE` away.
+            generation: chosen by this client, if the seek was its own.
+            id: of this client's command, if it caused the change.
         """
         timeline = self.timeline
         before = timeline.position(now)
@@ -271,13 +294,13 @@ class Viewer:
         far = abs(after - before) > ROOM_TOLERANCE * abs(timeline.velocity)
         if sought or far:
             self.generation = max(self.generation + 1, generation or 0)
-            self._await(now)
+            self._await_data(now)
         else:
             self._replan()
         self.notify(id)
 
     def refresh(self, now: float) -> None:
-        """Send again from the playhead on, as if nothing had been sent (an operator's wish)."""
+        """Send again from the playhead on, as if nothing had been sent (an operator's command)."""
         self._plan.restart(self._step(), backwards=self.timeline.speed < 0)
         self.wake = now
 
@@ -289,8 +312,15 @@ class Viewer:
         )
 
     def extend(self, frame_count: int, now: float, *, live: bool) -> None:
-        """The session has more frames now, or stopped being live: the client is told, once for
-        each second that has come."""
+        """Set the frames of a live session, or that it is live no more.
+
+        Owes the client a `state` once for each second of new frames.
+
+        Args:
+            frame_count: frames that exist now.
+            now: seconds of the viewer's clock.
+            live: whether more will come.
+        """
         timeline = self.timeline
         seconds, was_live = int(timeline.frame_count / timeline.frame_rate), timeline.live
         timeline.extend(frame_count, now, live=live)
@@ -311,9 +341,16 @@ class Viewer:
     # From the client --------------------------------------------------------------------------
 
     def acknowledge(self, seq: int) -> bool:
-        """Everything up to `seq` arrived. Returns: whether data waited for that credit.
+        """Count an acknowledgement.
 
-        Raises: CommandError if it was never sent.
+        Args:
+            seq: all data messages up to it have arrived.
+
+        Returns:
+            Whether data waited for that credit.
+
+        Raises:
+            CommandError: no message of that number was sent.
         """
         if seq > self.credit.sent:
             raise CommandError(
@@ -323,23 +360,27 @@ class Viewer:
         return self.credit.acknowledge(seq)
 
     def request(self, request: Request) -> None:
-        """Send a range outside playback. Raises: CommandError."""
+        """Send a range outside playback, in turns with it.
+
+        Raises:
+            CommandError: the first frame does not exist, or `MAX_REQUESTS` requests wait.
+        """
         timeline = self.timeline
         if request.frame >= timeline.frame_count:
             raise CommandError(
                 ErrorCode.BAD_VALUE, f"frame {request.frame}: expected 0…{timeline.last_frame}"
             )
-        pulls = self._pulls = self._pulls or deque()
-        if len(pulls) >= MAX_PULLS:
+        ranges = self._ranges = self._ranges or deque()
+        if len(ranges) >= MAX_REQUESTS:
             raise CommandError(
-                ErrorCode.TOO_MANY, f"{MAX_PULLS} requests are waiting: acknowledge data first"
+                ErrorCode.TOO_MANY, f"{MAX_REQUESTS} requests are waiting: acknowledge data first"
             )
         plan = self._plan
         if isinstance(plan, SegmentPlan):
             frames = plan.segment_frames
-            pulls.append(Pull.of(request, DataKind.SEGMENT, timeline.frame_count, frames))
+            ranges.append(RangePlan.of(request, DataKind.SEGMENT, timeline.frame_count, frames))
         else:
-            pulls.append(Pull.of(request, DataKind.ROW, timeline.frame_count, 1))
+            ranges.append(RangePlan.of(request, DataKind.ROW, timeline.frame_count, 1))
 
     # Out ------------------------------------------------------------------------------------
 
@@ -350,31 +391,34 @@ class Viewer:
 
     @property
     def epoch(self) -> int:
-        """Changes whenever what is being fetched has become worthless."""
+        """Number of the present plan. A fetch of another epoch is not sent any more."""
         return self._plan.epoch
 
     @property
     def owes_state(self) -> bool:
         """Whether `take_states` has something."""
-        return bool(self._notices)
+        return bool(self._states_owed)
 
     def status(self, now: float) -> Status:
         return Status.BUFFERING if self._buffering else self.timeline.status(now)
 
     def notify(self, id: CommandId = None) -> None:
         """Owe the client a `state`. Without an id, one that is owed anyway serves as the answer."""
-        if id is None and self._notices:
+        if id is None and self._states_owed:
             return
-        if len(self._notices) < MAX_NOTICES:
-            self._notices.append(id)
+        if len(self._states_owed) < MAX_STATES_OWED:
+            self._states_owed.append(id)
 
     def take_states(self, now: float) -> list[dict[str, Any]]:
-        """The `state` messages owed; they are confirmed by this and must be sent before data."""
-        if not self._notices:
+        """Return the `state` messages owed, one for each command id.
+
+        This confirms their generation: they must be sent before any further data.
+        """
+        if not self._states_owed:
             return []
-        ids, self._notices = self._notices, []
+        ids, self._states_owed = self._states_owed, []
         self._confirmed = self.generation
-        self._announced = self.status(now)
+        self._sent_status = self.status(now)
         state = self.state(now)
         return [state if id is None else {**state, "id": id} for id in ids]
 
@@ -390,7 +434,7 @@ class Viewer:
             "generation": self.generation,
             "dropped": self.dropped_frames,
         }
-        if self._grew:
+        if self._was_live:
             # `frame` may lie beyond what the client knows of.
             result["live"] = timeline.live
             result["frame_count"] = timeline.frame_count
@@ -399,18 +443,22 @@ class Viewer:
         return result
 
     def step(self, now: float) -> Fetch | None:
-        """What to send next, or None until `wake` or a further event.
+        """Choose what to send next.
 
-        May owe a `state` afterwards (an end was reached, data is late): ask `take_states` again.
+        May owe a `state` afterwards (an end was reached, data is late): call `take_states` again.
+
+        Returns:
+            What to get from the frame store; None if nothing is due before `wake` or a further
+            event. `closing` is set if data has waited too long.
         """
         self.wake = math.inf
         self._watch_status(now)
         choice = self._plan.choose(self.timeline, now)
         fetch = choice.fetch
-        pulls = self._pulls
+        ranges = self._ranges
         # In turns with playback, so that neither starves; the answer to a seek goes first.
-        if pulls and (fetch is None or (self._pull_turn and self._awaiting_since is None)):
-            fetch = pulls[0].ahead
+        if ranges and (fetch is None or (self._range_turn and self._awaiting_since is None)):
+            fetch = ranges[0].ahead
         credit = self.credit
         if fetch is None:
             credit.nothing_waits()
@@ -427,28 +475,34 @@ class Viewer:
         return None
 
     def emit(self, fetch: Fetch, now: float) -> DataHeader | None:
-        """`fetch` is about to be sent; its header, or None if it has been overtaken meanwhile.
+        """Confirm a fetch just before its payload is sent; this spends credit.
 
-        None also while a generation is not yet confirmed: take and send the states first.
+        Args:
+            fetch: from `step`.
+            now: seconds of the viewer's clock.
+
+        Returns:
+            The header; None if the fetch is of an older plan by now, or if the `state` of a new
+            generation must be sent first.
         """
         if self._confirmed != self.generation:
             return None
-        if fetch.pull:
-            pulls = self._pulls
-            if not pulls or pulls[0].ahead is not fetch:
+        if fetch.on_request:
+            ranges = self._ranges
+            if not ranges or ranges[0].ahead is not fetch:
                 return None
-            if pulls[0].advance():
-                self.notify(pulls.popleft().request.id)
-            self._pull_turn = False
+            if ranges[0].advance():
+                self.notify(ranges.popleft().request.id)
+            self._range_turn = False
         elif fetch.epoch != self._plan.epoch:
             self.drop(DropReason.SUPERSEDED, fetch.frame_count)
             return None
         else:
             self._plan.sent(fetch)
-            self._pull_turn = True
+            self._range_turn = True
             if fetch.skipped:
                 self.drop(self.credit.blocked_by or DropReason.SUPERSEDED, fetch.skipped)
-            self._answered(now)
+            self._data_sent(now)
         return DataHeader(
             fetch.kind,
             self.generation,
@@ -468,12 +522,12 @@ class Viewer:
         self.check_generation(generation)
         self.generation = self.generation + 1 if generation is None else generation
 
-    def _go(self, frame: float, now: float) -> None:
+    def _move_to(self, frame: float, now: float) -> None:
         self.timeline.seek(frame, now, hold=True)
-        self._await(now)
+        self._await_data(now)
 
-    def _await(self, now: float) -> None:
-        """What was sent is worthless; the next data is the answer to a seek."""
+    def _await_data(self, now: float) -> None:
+        """Restart the plan; the next data is the answer to a seek."""
         self._plan.restart(self._step(), backwards=self.timeline.speed < 0)
         self._awaiting_since = now
         self._buffering = False
@@ -487,7 +541,7 @@ class Viewer:
             plan.restart(step, backwards=backwards)
 
     def _step(self) -> int:
-        """Frames between samples. Paused, every frame counts: the picture is looked at."""
+        """Frames between samples. Paused, the exact frame is shown, so 1."""
         timeline = self.timeline
         if not timeline.playing:
             return 1
@@ -503,14 +557,14 @@ class Viewer:
             else:
                 self._wake_by(late_at)
         status = self.status(now)
-        if status is not self._announced and not self._notices:
+        if status is not self._sent_status and not self._states_owed:
             self.notify()
         if status is Status.PLAYING and self.timeline.running:
             end = 0 if self.timeline.speed < 0 else self.timeline.last_frame
             self._wake_by(self.timeline.time_of(end))
 
-    def _answered(self, now: float) -> None:
-        """The first data after a seek is on its way: time passes again."""
+    def _data_sent(self, now: float) -> None:
+        """After the first data that follows a seek: let time pass again."""
         if self._awaiting_since is None:
             return
         self._awaiting_since = None

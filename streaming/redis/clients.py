@@ -2,7 +2,7 @@
 
 Redis is a help, never a need: without it viewers are served, by this worker alone. So nothing waits
 for it for long. A server that refuses fails at once, one that does not answer after
-`ANSWER_SECONDS`; whoever asks gets one exception, `RedisAway`, and goes on without. The failure is
+`ANSWER_SECONDS`; the caller gets one exception, `RedisAway`, and goes on without. The failure is
 counted, and logged once until Redis answers again.
 
 Many questions at once are no failure. Each client has a bounded pool of connections, and a question

@@ -1,6 +1,6 @@
-"""What workers tell one another of their rooms, over the channel layer.
+"""Messages between workers about changed rooms, over the channel layer.
 
-A message may get lost: whoever relies on it also compares versions (see `hub.py`).
+A message may get lost, so the hub also compares versions with the store (see `hub.py`).
 """
 
 from __future__ import annotations
@@ -14,74 +14,76 @@ from .state import RoomState
 
 
 class RoomMessages:
-    """One worker's ear and mouth.
+    """Sends and receives one worker's messages about rooms.
 
-    layer: a channel layer, or None for silence. heard: called with a room's key and its state as
-    another worker has changed it. lost: called with the error when the layer cannot be reached.
-    retry_seconds: before listening again after that.
+    Args:
+        layer: a channel layer; None sends and receives nothing.
+        on_state: called with a room's key and its new state when another worker changed it.
+        on_error: called with the error when the layer cannot be reached.
+        retry_seconds: seconds before listening again after an error.
     """
 
     def __init__(
         self,
         layer: Any,
-        heard: Callable[[str, RoomState], None],
-        lost: Callable[[Exception], None],
+        on_state: Callable[[str, RoomState], None],
+        on_error: Callable[[Exception], None],
         *,
         retry_seconds: float,
     ) -> None:
         self._layer = layer
-        self._heard = heard
-        self._lost = lost
+        self._on_state = on_state
+        self._on_store_error = on_error
         self._retry_seconds = retry_seconds
         self._channel: str | None = None
-        self._unheard: set[str] = set()
+        self._unsubscribed: set[str] = set()
 
     async def listen(self) -> None:
-        """Until cancelled; returns at once without a layer."""
+        """Receive messages until cancelled; returns at once without a layer."""
         if self._layer is None:
             return
         while True:
             try:
                 message = await self._layer.receive(await self._own_channel())
             except REDIS_ERRORS as error:
-                self._lost(error)
+                self._on_store_error(error)
                 await asyncio.sleep(self._retry_seconds)
                 continue
-            self._heard(message.get("key", ""), RoomState.from_dict(message["state"]))
+            self._on_state(message.get("key", ""), RoomState.from_dict(message["state"]))
 
     async def publish(self, key: str, state: RoomState) -> None:
-        """Tell the others that have members in that room."""
+        """Send a room's new state to the other workers that have members in it."""
         if self._layer is None:
             return
         message = {"type": "room.changed", "key": key, "state": state.as_dict()}
         try:
             await self._layer.group_send(f"replay.room.{key}", message)
         except REDIS_ERRORS as error:
-            self._lost(error)
+            self._on_store_error(error)
 
     async def subscribe(self, key: str) -> None:
-        """Hear of that room from now on."""
+        """Receive messages about that room from now on."""
         if self._layer is not None:
-            self._unheard.add(key)
+            self._unsubscribed.add(key)
             try:
                 await self._layer.group_add(f"replay.room.{key}", await self._own_channel())
-                self._unheard.discard(key)
+                self._unsubscribed.discard(key)
             except REDIS_ERRORS as error:
-                self._lost(error)
+                self._on_store_error(error)
 
-    async def catch_up(self) -> None:
-        """Subscribe where it failed: no library does that again."""
-        for key in list(self._unheard):
+    async def retry_subscriptions(self) -> None:
+        """Subscribe again where it failed: the channel layer does not retry."""
+        for key in list(self._unsubscribed):
             await self.subscribe(key)
 
     async def unsubscribe(self, key: str) -> None:
-        """Hear of it no more."""
-        self._unheard.discard(key)
+        """Receive no more messages about that room."""
+        self._unsubscribed.discard(key)
         if self._layer is not None:
             try:
                 await self._layer.group_discard(f"replay.room.{key}", await self._own_channel())
             except REDIS_ERRORS as error:
-                self._lost(error)
+                self._on_store_error(error)
 
     async def _own_channel(self) -> str:
         if self._channel is None:

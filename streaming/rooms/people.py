@@ -1,4 +1,4 @@
-"""Who is in a room, and who led it last. Pure."""
+"""The members of a room, as the `room` message lists them. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..playback.protocol import MessageType
 from .state import RoomState
 
 MAX_LISTED = 50
-"""Names in one message, and of one worker in the store: more than that nobody reads."""
+"""Names in one message, and of one worker in the store; a longer list would not be read."""
 
 
 @dataclass(frozen=True, slots=True)

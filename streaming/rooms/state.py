@@ -1,4 +1,4 @@
-"""The state that a room shares, and what commands make of it. Pure."""
+"""The state of a room, and how commands change it. Pure."""
 
 from __future__ import annotations
 
@@ -18,11 +18,17 @@ RoomCommand = Play | Pause | Seek | SetSpeed
 class RoomState:
     """A timeline that several viewers share.
 
-    version: grows by one with each change, so that a stale message is recognised and a lost one is
-    missed. frame: where the playhead was at time `at`, in seconds of the rooms' common clock.
-    seeks: how many seeks there have been; viewers that see it change have sought.
-    leader, leader_name: the member whose command was the last, "" before the first; last_action:
-    which action that was.
+    Attributes:
+        version: grows by one with each change, so that a stale message is recognised and a lost one
+            is noticed.
+        frame: of the playhead at time `at`; may lie between two frames.
+        at: seconds of the rooms' common clock.
+        speed: factor of real time, negative backwards.
+        playing: whether time passes.
+        seeks: number of seeks so far; when it changes, what viewers were sent is worthless.
+        leader: id of the member whose command was the last, "" before the first.
+        leader_name: the name of that member.
+        last_action: the action of that command, "" before the first.
     """
 
     version: int
@@ -55,10 +61,16 @@ class RoomState:
         leader: str = "",
         leader_name: str = "",
     ) -> RoomState:
-        """The state once `command` has been carried out at time `at`.
+        """Return the state after `command`, its version one higher.
 
-        target: the frame that a seek means, which its sender has checked. leader,
-        leader_name: whose command it is.
+        Args:
+            command: of a member.
+            at: seconds of the rooms' common clock.
+            frame_count: frames of the session now.
+            frame_rate: frames a second.
+            target: frame that a seek means, checked by the caller.
+            leader: id of the member whose command it is.
+            leader_name: the name of that member.
         """
         timeline = Timeline(frame_count, frame_rate, self.at)
         timeline.seek(self.frame, self.at)

@@ -20,16 +20,16 @@ EXPIRE_SECONDS = 6 * 3600
 """After the last member was seen: long enough for a pause at lunch."""
 
 MEMBERS_EXPIRE_SECONDS = 15
-"""A worker that has not said how many members it has for so long has none: three times as long as
-a worker with as many rooms as it may have takes to say it again."""
+"""The members of a worker that has not stored them for so long do not count any more: three times
+as long as a worker with the maximal number of rooms takes to store them again."""
 
 AWAY = "rooms are shared by this worker only"
 """What is the case while Redis does not answer, for the log."""
 
-QUICK_SECONDS, MAX_LOOKS = 0.005, 5
-"""A look at the common clock is off by at most half of what it took. If that was longer than this,
-it looks again, so often at most, and the quickest counts: a busy worker must not shift its rooms.
-"""
+QUICK_READ_SECONDS, MAX_CLOCK_READS = 0.005, 5
+"""A reading of the common clock is off by at most half of the time that it took. If that was longer
+than this, the clock is read again, so often at most, and the quickest reading counts: a busy worker
+must not shift its rooms."""
 
 _REPLACE = """
 local now = redis.call('GET', KEYS[1])
@@ -54,7 +54,7 @@ class RoomStore(Protocol):
     async def rosters(
         self, worker: str, people: Mapping[str, Sequence[Person]]
     ) -> dict[str, Roster]:
-        """Say who is here on this worker, by room. Returns: who is there in all, by room."""
+        """Store this worker's members by room. Returns: the members on all workers by room."""
 
     async def number(self, key: str) -> int:
         """The next number of a member of this room that brought no name, from 1."""
@@ -85,7 +85,7 @@ class LocalRooms:
     ) -> dict[str, Roster]:
         for key, here in people.items():
             if not here:
-                # Nobody can come back to it who would not find it elsewhere: it is this worker's.
+                # There is one worker only: an empty room has no members elsewhere.
                 self._states.pop(key, None)
                 self._numbers.pop(key, None)
         return {k: Roster.of(len(here), here[:MAX_LISTED]) for k, here in people.items()}
@@ -134,8 +134,8 @@ class RedisRooms:
                     name = f"replay:room-people:{key}"
                     if here:
                         listed = [(person.id, person.name, person.joined) for person in here]
-                        said = json.dumps([now, len(here), listed[:MAX_LISTED]])
-                        pipe.hset(name, worker, said)
+                        entry = json.dumps([now, len(here), listed[:MAX_LISTED]])
+                        pipe.hset(name, worker, entry)
                     else:
                         pipe.hdel(name, worker)
                     pipe.expire(name, MEMBERS_EXPIRE_SECONDS)
@@ -143,13 +143,13 @@ class RedisRooms:
                 answers = await pipe.execute()
         rosters, dead = {}, {}
         for key, answer in zip(people, answers[2::3], strict=True):
-            told = {by: json.loads(text) for by, text in answer.items()}
-            fresh = {by: it for by, it in told.items() if now - it[0] <= MEMBERS_EXPIRE_SECONDS}
+            stored = {by: json.loads(text) for by, text in answer.items()}
+            fresh = {by: it for by, it in stored.items() if now - it[0] <= MEMBERS_EXPIRE_SECONDS}
             rosters[key] = _roster(fresh.values())
-            if gone := told.keys() - fresh.keys():
+            if gone := stored.keys() - fresh.keys():
                 dead[key] = gone
         if dead:
-            # Said by workers that were killed: a room that lives on would keep it for good.
+            # Of workers that were killed: a room with members elsewhere would keep them for ever.
             with self._clients.asking(AWAY):
                 async with self._redis.pipeline(transaction=False) as pipe:
                     for key, gone in dead.items():
@@ -167,7 +167,7 @@ class RedisRooms:
 
     async def offset(self) -> float:
         quickest, offset = math.inf, 0.0
-        for _ in range(MAX_LOOKS):
+        for _ in range(MAX_CLOCK_READS):
             before = self._clock()
             with self._clients.asking(AWAY):
                 seconds, micros = await self._redis.time()
@@ -175,7 +175,7 @@ class RedisRooms:
             if after - before < quickest:
                 quickest = after - before
                 offset = float(seconds + micros / 1e6 - (before + after) / 2)
-            if quickest <= QUICK_SECONDS:
+            if quickest <= QUICK_READ_SECONDS:
                 break
         return offset
 
@@ -184,7 +184,7 @@ def _state_key(key: str) -> str:
     return f"replay:room:{key}"
 
 
-def _roster(said: Collection[tuple[int, int, list[list[Any]]]]) -> Roster:
-    """said: of each worker when it was said, how many members it has, and some of them."""
-    people = [Person(*person) for _, _, there in said for person in there]
-    return Roster.of(sum(count for _, count, _ in said), people)
+def _roster(stored: Collection[tuple[int, int, list[list[Any]]]]) -> Roster:
+    """stored: of each worker the time, the number of its members, and some of them."""
+    people = [Person(*person) for _, _, listed in stored for person in listed]
+    return Roster.of(sum(count for _, count, _ in stored), people)

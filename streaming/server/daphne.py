@@ -44,12 +44,13 @@ Application = Callable[..., Awaitable[None]]
 
 PING_SECONDS = 20
 PONG_SECONDS = 60
-"""Silence after which a client is asked, and in which it must answer. Longer than the 60 s after
+"""Silence after which a client is pinged, and in which it must answer. Longer than the 60 s after
 which a client that takes data without acknowledging it is closed with a code that says so."""
 
 SWEEP_SECONDS = 2.0
 SWEEP_SLICE = 500
-"""Connections looked at (for time-outs) in one go: 10,000 at once would stop the loop for 20 ms."""
+"""Connections checked for time-outs without a break: 10,000 at once would stop the loop for 20
+ms."""
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 """Of a message that autobahn still puts together; what is larger than the protocol allows is the
@@ -70,7 +71,8 @@ LOOK_SECONDS = 0.01
 
 
 class ReplayServer(Server):  # type: ignore[misc]  # Daphne has no types
-    """Daphne's server with our connections, told of every end instead of looking for ends."""
+    """Daphne's server with our connections. Each application reports its end; nothing polls for it.
+    Daphne's server with our connections. Each application reports its end; nothing polls for it."""
 
     def __init__(
         self, application: Application, listener: socket.socket, limits: Limits, **options: Any
@@ -127,11 +129,11 @@ class ReplayServer(Server):  # type: ignore[misc]  # Daphne has no types
             allowNullOrigin=True,
             openHandshakeTimeout=self.websocket_handshake_timeout,
             # Until then what still comes is read: a socket closed over unread bytes is reset, and
-            # the client would never see our last words and the code.
+            # the client would never see our last messages and the code.
             closeHandshakeTimeout=CLOSE_WITHIN,
             maxMessagePayloadSize=self.websocket_max_message_size,
             maxFramePayloadSize=self.websocket_max_frame_size,
-            # A client that breaks the protocol is told so (1002, 1007, 1009), not just dropped.
+            # A client that breaks the protocol gets a close code (1002, 1007, 1009).
             failByDrop=False,
             # Segments are deflated already; doing it again costs CPU and saves nothing.
             perMessageCompressionAccept=lambda _offers: None,
@@ -160,14 +162,15 @@ class ReplayServer(Server):  # type: ignore[misc]  # Daphne has no types
             self._port = None
             self._listener.close()
 
-    async def answer_rest(self, within: float) -> None:
-        """Wait for answers under way, and for the request of whoever has just connected."""
+    async def finish_requests(self, within: float) -> None:
+        """Wait for answers under way, and for the first request of clients that have just
+        connected."""
         for _ in range(round(within / LOOK_SECONDS)):
-            if not self._owes_an_answer(within):
+            if not self._has_open_request(within):
                 return
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _owes_an_answer(self, recently: float) -> bool:
+    def _has_open_request(self, recently: float) -> bool:
         now = time.monotonic()
         return any(now - since < recently for since in self._not_asked.values()) or any(
             isinstance(protocol, ReplayRequest) and "application_instance" in details
@@ -245,7 +248,7 @@ class ReplayServer(Server):  # type: ignore[misc]  # Daphne has no types
             task.cancel()
 
     def application_checker(self) -> None:
-        """Daphne's sweep for ended applications: here each one says so itself."""
+        """Does nothing: Daphne would poll for ended applications here."""
 
     def timeout_checker(self) -> None:
         """Look for silent connections, some at a time."""
@@ -329,7 +332,7 @@ def _ignore_event(_event: Any) -> None:
 
 
 async def _end(server: ReplayServer, drain: Callable[[], Awaitable[None]] | None) -> None:
-    """No new connections; good-bye to the viewers; then stop, whatever came of it."""
+    """Accept no new connections, drain the viewers, then stop, also if draining failed."""
     server.stop_listening()
     try:
         if drain is not None:
@@ -337,7 +340,7 @@ async def _end(server: ReplayServer, drain: Callable[[], Awaitable[None]] | None
     except TimeoutError:
         logger.warning("Viewers were not all gone after %s s: ending anyway", DRAIN_SECONDS)
     except Exception:
-        logger.exception("Saying good-bye to the viewers failed: ending anyway")
+        logger.exception("Draining the viewers failed: ending anyway")
     finally:
-        await server.answer_rest(ANSWER_SECONDS)
+        await server.finish_requests(ANSWER_SECONDS)
         server.stop()

@@ -19,7 +19,7 @@ INBOX_LIMIT, INBOX_RESUME = 64, 16
 """Messages that wait for the application before the socket is no longer read, and until it is."""
 
 CLOSE_WITHIN = 5.0
-"""Seconds for the last words, for the close frame, and for the client's answer to it."""
+"""Seconds for the last messages, for the close frame, and for the client's answer to it."""
 
 Listener = Callable[[str], None]
 """Called with "paused" or "writable", on the event loop, at once."""
@@ -125,7 +125,7 @@ class Outbound:
         self._listener = listener
 
     def send_many(self, messages: Iterable[bytes]) -> None:
-        """Send binary messages with one system call; does not wait, so look at `paused` first."""
+        """Send binary messages with one system call. Does not wait, so check `paused` first."""
         self._write_frames(messages)
 
     def waiting(self, added: int) -> None:
@@ -146,7 +146,7 @@ class Outbound:
                 self._listener("writable")
 
     def close(self) -> None:
-        """Nothing will be sent any more: let go whoever waits, and whom we would have told."""
+        """Nothing will be sent any more: release waiting senders and the listener."""
         self.closed = True
         self.paused = False
         self._listener = None

@@ -1,4 +1,4 @@
-"""Who is let in while descriptors last: everyone, then a polite no, then nobody for a moment.
+"""Admission by free file descriptors: accept, then refuse with 503, then pause accepting.
 
 A process gets the lowest free number for every file and socket it opens. So the number of a
 connection that was just accepted says how near the limit is, whatever took the others, and nothing
@@ -24,7 +24,7 @@ from .file_limit import spare_files
 logger = logging.getLogger("streaming.server.gate")
 
 RETRY_AFTER = 5
-"""Seconds; as in the farewell to a viewer who is one too many."""
+"""Seconds; as in the `bye` to a viewer beyond the limit."""
 
 PAUSE_SECONDS = 0.1
 REQUEST_SECONDS = 5.0

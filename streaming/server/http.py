@@ -54,7 +54,7 @@ class ReplayChannel(_HTTPChannel):  # type: ignore[misc]
     _body_began = 0.0
     _body_paused: float | None = None
     _lingering = False
-    _thrown_away = 0
+    _discarded = 0
 
     # -- deadlines ----------------------------------------------------------------------------
 
@@ -83,7 +83,7 @@ class ReplayChannel(_HTTPChannel):  # type: ignore[misc]
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802  Twisted's name
         if self._lingering:
-            self._throw_away(len(data))
+            self._discard(len(data))
             return
         if self._idle:
             self._idle = False
@@ -198,9 +198,9 @@ class ReplayChannel(_HTTPChannel):  # type: ignore[misc]
         self._networkProducer.resumeProducing()
         self.setTimeout(LINGER_SECONDS)
 
-    def _throw_away(self, size: int) -> None:
-        self._thrown_away += size
-        if self._thrown_away > LINGER_BYTES:
+    def _discard(self, size: int) -> None:
+        self._discarded += size
+        if self._discarded > LINGER_BYTES:
             self._networkProducer.pauseProducing()
 
 

@@ -1,4 +1,4 @@
-"""What we use of Daphne, autobahn and Twisted that they do not promise to keep.
+"""The private parts of Daphne, autobahn and Twisted that we use. A new version may change them.
 
 Their documented interfaces are not listed: Twisted's transports, producers and reactor calls,
 autobahn's `sendData` and hooks that its documentation names. A test compares this table with the
@@ -38,7 +38,7 @@ INTERNALS = (
     Internal(_DAPHNE_SERVER, "server_name", "left empty"),
     Internal(_DAPHNE_SERVER, "create_application", "replaced: bounded inboxes, waiting send"),
     Internal(_DAPHNE_SERVER, "protocol_disconnected", "replaced: no sweep for ends"),
-    Internal(_DAPHNE_SERVER, "application_checker", "replaced by nothing: each end says so"),
+    Internal(_DAPHNE_SERVER, "application_checker", "replaced by nothing: each end is reported"),
     Internal(_DAPHNE_SERVER, "timeout_checker", "replaced: some connections at a time"),
     Internal(_DAPHNE_SERVER, "kill_all_applications", "replaced: waits for what it cancels"),
     Internal(_DAPHNE_SERVER, "handle_reply", "awaited by our requests' send"),

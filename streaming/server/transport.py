@@ -88,9 +88,9 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
     _fragments: TokenBucket | None = None
     _fragments_of_message = 0
     _frames_after_close = _bytes_after_close = 0
-    _deaf = False
+    _ignores_input = False
     """Nothing is read any more: the connection is closing, and its client does not stop."""
-    _early: bytes | None = None
+    _data_before_open: bytes | None = None
     """What came while the application had not answered the handshake; None before and after."""
     _denial: dict[str, Any] | None = None
 
@@ -209,7 +209,7 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
 
     def set_reading(self, reading: bool) -> None:
         """Read the socket, or leave what comes to the kernel and so to the sender."""
-        if self.transport is not None and self.transport.connected and not self._deaf:
+        if self.transport is not None and self.transport.connected and not self._ignores_input:
             if reading:
                 self.transport.resumeProducing()
             else:
@@ -229,16 +229,16 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
             self._bytes_after_close += len(data)
             if self._bytes_after_close > CLOSING_BYTES:
                 self._stop_reading()
-        elif self._early is not None:
+        elif self._data_before_open is not None:
             # The handshake is not parsed again with this behind it, and no more is read until then.
-            self._early += data
+            self._data_before_open += data
             self.set_reading(False)
             return
         # Past the adapter's own dataReceived, which formats a log line for every call.
         WebSocketServerProtocol._dataReceived(self, data)
 
     def onConnect(self, request: Any) -> Any:  # noqa: N802  autobahn's name
-        self._early = b""
+        self._data_before_open = b""
         return super().onConnect(request)
 
     def onFrameBegin(self) -> None:  # noqa: N802  autobahn's name
@@ -277,7 +277,7 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
     def _stop_reading(self) -> None:
         """The close frame has been sent; what comes now is not its answer."""
         self.set_reading(False)
-        self._deaf = True
+        self._ignores_input = True
         self.data = b""
 
     def _take_simple_frames(self, data: bytes) -> bytes:
@@ -319,11 +319,11 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
 
     def onOpen(self) -> None:  # noqa: N802  autobahn's name
         super().onOpen()
-        if self._early:
+        if self._data_before_open:
             # autobahn takes it from there as soon as this returns.
-            self.data += self._early
+            self.data += self._data_before_open
             self.set_reading(True)
-        self._early = None
+        self._data_before_open = None
         # Kept by autobahn for its own tests: 2 kB a connection.
         self.http_request_data = self.http_response_data = None
         self.http_headers = None

@@ -190,7 +190,7 @@ class ConnectionStatistics:
         self.messages_in += 1
         self.bytes_in += size
         if self.acks != self._acks_before:
-            # An acknowledgement asks for no answer.
+            # An acknowledgement has no answer.
             self._acks_before = self.acks
         elif not self._received_ns:
             self._received_ns = started_ns
@@ -212,7 +212,7 @@ class ConnectionStatistics:
             self.answer.add(now_ns - self._received_ns)
             self._received_ns = 0
         if self._status not in PLAYING:
-            # What a paused viewer is told has no rhythm.
+            # Messages to a paused viewer have no regular interval.
             self.writable.break_interval()
             self.tick.break_interval()
         self.writable.record(now_ns - started_ns, now_ns)

@@ -56,7 +56,7 @@ def add_buckets(into: array[int], other: Sequence[int]) -> None:
 def percentile_ns(buckets: Sequence[int], total: int, thousandths: int) -> int | None:
     """The duration that so many thousandths of all calls stay below, ns, rounded up to its bucket.
 
-    total: the sum of all buckets, which whoever counts knows. None if nothing was counted.
+    total: the sum of all buckets, which the caller has. None if nothing was counted.
     """
     if not total:
         return None

@@ -1,4 +1,4 @@
-"""Everything about one connection: as plain values for whoever asks, as lines for the log."""
+"""A report of one connection: as plain values, and as lines for the log."""
 
 from __future__ import annotations
 

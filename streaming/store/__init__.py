@@ -1,1 +1,1 @@
-"""Who makes a payload, once, and where it is kept: memory, Redis, the recording file."""
+"""The frame store: makes each payload once and keeps it in memory and in Redis."""

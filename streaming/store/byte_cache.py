@@ -14,7 +14,7 @@ ENTRY_BYTES = 250
 
 
 class ByteCache(Generic[Key, Value]):
-    """At most `limit` bytes of values; whoever puts a value says how large it is.
+    """At most `limit` bytes of values; `put` is given the size of each.
 
     Not thread-safe: it belongs to one event loop.
     """

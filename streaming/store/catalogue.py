@@ -1,6 +1,6 @@
-"""What the streaming side needs to know of a session, read from the database at most once a second.
+"""The sessions as streaming needs them, read from the database at most once a second.
 
-A viewer that connects must not cost a query each: ten thousand arrive at once when a race starts.
+A connecting viewer must not cost a query: ten thousand connect at once when a race starts.
 """
 
 from __future__ import annotations
@@ -41,9 +41,23 @@ MAX_REMEMBERED = 10_000
 class SessionInfo:
     """A session as it was at most a second ago.
 
-    path: of the recording file, which is there once the session is ready. progress: 0…100.
-    frame_rate: frames a second. lap_length: metres, None where there are no laps.
-    start_time: Unix time of frame 0 in seconds, or None. access: "public", "login" or "staff".
+    Attributes:
+        slug: as in addresses.
+        title: for viewers.
+        kind: "race", "practice" and so on.
+        state: a `Session.State`.
+        version: of the recording; changes with each import.
+        path: of the recording file, which exists once the session is ready.
+        progress: of the import, 0…100.
+        message: of the import.
+        frame_rate: frames a second.
+        frame_count: frames in the recording.
+        access: "public", "login" or "staff".
+        lap_length: metres; None where there are no laps.
+        start_time: Unix time of frame 0 in seconds, or None.
+        year: of the season, or None.
+        round: of the season, or None.
+        metadata: of the source.
     """
 
     slug: str
@@ -89,12 +103,17 @@ class Catalogue:
         clock: Callable[[], float] = time.monotonic,
         read: Callable[[str], SessionInfo | None] | None = None,
     ) -> None:
-        """clock: monotonic seconds. read: the session as it is now; blocking."""
+        """Make an empty catalogue.
+
+        Args:
+            clock: monotonic seconds.
+            read: slug → the session as it is now; blocking. The database by default.
+        """
         self._clock = clock
         self._read = read or read_session
         self._failed_at = -math.inf
         self._known: dict[str, tuple[float, SessionInfo | None]] = {}
-        self._asking: dict[str, asyncio.Task[SessionInfo | None]] = {}
+        self._running: dict[str, asyncio.Task[SessionInfo | None]] = {}
         self.queries = 0
 
     async def find(self, slug: str) -> SessionInfo | None:
@@ -115,13 +134,13 @@ class Catalogue:
             return known[1]
         if self._clock() - self._failed_at < RETRY_SECONDS:
             return _last_known(known)
-        task = self._asking.get(slug)
+        task = self._running.get(slug)
         if task is None or task.get_loop() is not asyncio.get_running_loop():
-            task = asyncio.get_running_loop().create_task(self._ask(slug))
-            self._asking[slug] = task
-            task.add_done_callback(lambda done: self._asked(slug, done))
+            task = asyncio.get_running_loop().create_task(self._query(slug))
+            self._running[slug] = task
+            task.add_done_callback(lambda done: self._query_done(slug, done))
         try:
-            # Shielded: whoever asked first may leave, the others still want the answer.
+            # Shielded: a caller may be cancelled while others still wait for the answer.
             async with asyncio.timeout(AWAY_SECONDS if known is None else ANSWER_SECONDS):
                 return await asyncio.shield(task)
         except (DatabaseError, OSError):
@@ -129,10 +148,10 @@ class Catalogue:
             return _last_known(known)
 
     def forget(self, slug: str) -> None:
-        """Ask the database next time, whatever is known."""
+        """Query the database at the next `find`, however recent the last answer is."""
         self._known.pop(slug, None)
 
-    async def _ask(self, slug: str) -> SessionInfo | None:
+    async def _query(self, slug: str) -> SessionInfo | None:
         self.queries += 1
         info: SessionInfo | None = await database_sync_to_async(self._read)(slug)
         if len(self._known) >= MAX_REMEMBERED:
@@ -140,9 +159,9 @@ class Catalogue:
         self._known[slug] = (self._clock(), info)
         return info
 
-    def _asked(self, slug: str, task: asyncio.Task[SessionInfo | None]) -> None:
-        if self._asking.get(slug) is task:
-            del self._asking[slug]
+    def _query_done(self, slug: str, task: asyncio.Task[SessionInfo | None]) -> None:
+        if self._running.get(slug) is task:
+            del self._running[slug]
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failed_at = self._clock()
             logger.warning("session %r cannot be looked up: %s", slug, type(error).__name__)

@@ -1,4 +1,4 @@
-"""Where the pumps get their bytes: memory, then Redis, then the recording file.
+"""The frame store: payloads from memory, then from Redis, then from the recording file.
 
 Every piece is named by the recording's version, so nothing is ever invalidated, only evicted. A
 piece is a segment (deflated, what browsers decode) or the rows of a segment's frames (a list of
@@ -78,7 +78,7 @@ class FrameStore:
 
         Args:
             memory_bytes: bound of the in-process cache.
-            catalogue: asked why a recording's file is not there; its own by default.
+            catalogue: of sessions, to explain a missing file; its own by default.
             shared: what all workers have made; None for a single worker.
             clock: monotonic seconds, of what is tried again and closed when idle.
         """
@@ -91,11 +91,12 @@ class FrameStore:
         self.counts: Counter[str] = Counter()
 
     async def schema(self, info: SessionInfo) -> Schema:
-        """The recording's schema, in its order. Raises: as `OpenRecordings.open`."""
+        """Return the recording's schema; opens the file if need be. Raises: as
+        `OpenRecordings.open`."""
         return (await self._open(info, info.version)).schema
 
     def frame_count(self, info: SessionInfo) -> int:
-        """Frames that can be had now: of a live session what its producer here has published."""
+        """Frames that exist now: of a live session those that its producer here has published."""
         source = self.files.peek(info.version) if info.is_live else None
         return info.frame_count if source is None else source.frame_count
 
@@ -113,16 +114,26 @@ class FrameStore:
         if segment is None and key.stride == 1 and key.subset == EVERYTHING:
             source = self.files.peek(key.version)
             if source is not None:
-                # What is to be done about it takes longer than the caller has: `segment` does it.
+                # Handling the failure takes too long here: `segment` does it.
                 with suppress(*UNREADABLE):
                     return self._slice(source, key)
         return segment
 
     async def segment(self, info: SessionInfo, key: SegmentKey) -> bytes:
-        """The segment, made if need be.
+        """Return a segment; it is made if need be, once for all that wait for it.
 
-        Raises: IndexError beyond the end; InvalidColumns for a subset of another recording;
-        FileNotFoundError, CorruptRecording, StaleVersion if the file cannot serve it.
+        Args:
+            info: the session.
+            key: version, stride, index and subset.
+
+        Returns:
+            The deflated segment (docs/recording-format.md).
+
+        Raises:
+            IndexError: beyond the recording's end.
+            InvalidColumns: the subset is of another recording.
+            StaleVersion: the session was imported again.
+            CorruptRecording, OSError: the file cannot be read.
         """
         cached = self.segment_if_cached(key)
         if cached is not None:
@@ -151,10 +162,22 @@ class FrameStore:
     async def rows(
         self, info: SessionInfo, first: int, count: int, stride: int = 1, subset: str = EVERYTHING
     ) -> list[bytes]:
-        """Rows of frames first, first + stride, …: each one msgpack map, fewer at the end.
+        """Return the rows of frames first, first + stride, …; they are made if need be.
 
-        stride: 1, 2, 4 … 64. Rows that do not lie on the stride's grid (first is no multiple of
-        it) are picked out of the stride-1 rows, which costs more. Raises: as `segment`.
+        Args:
+            info: the session.
+            first: number of the first frame.
+            count: rows wanted; fewer are returned at the recording's end.
+            stride: 1, 2, 4 … 64. If `first` is no multiple of it, the rows are picked out of the
+                stride-1 rows, which costs more.
+            subset: of fields and entities (`store/subset.py`).
+
+        Returns:
+            One msgpack map for each frame.
+
+        Raises:
+            ValueError: an unknown stride.
+            IndexError, InvalidColumns, StaleVersion, CorruptRecording, OSError: as `segment`.
         """
         source = await self._open(info, info.version)
         rows: list[bytes] = []
@@ -162,7 +185,7 @@ class FrameStore:
             rows += (await self._row_block(info, key))[part]
         return rows
 
-    def expect_rows(
+    def prefetch_rows(
         self, info: SessionInfo, frame: int, stride: int = 1, subset: str = EVERYTHING
     ) -> None:
         """The row of `frame` will be wanted soon: make its block now unless that is done or under
@@ -205,7 +228,7 @@ class FrameStore:
         try:
             segment = source.segment(key.index)
         except UNREADABLE as error:
-            self.files.doubt(key.version, source, error)
+            self.files.recheck(key.version, source, error)
             raise
         self.counts["segments_read"] += 1
         if (key.index + 1) * source.schema.segment_frames <= source.frame_count:
@@ -213,9 +236,10 @@ class FrameStore:
         return segment
 
     async def _once(self, key: PieceKey, find: Callable[[], Any]) -> Any:
-        """Run `find` for `key` in one task, whoever else asks meanwhile.
+        """Run `find` for `key` in one task, which all callers of the same key share.
 
-        Shielded: a viewer that leaves must not take the piece away from the others."""
+        Shielded: a caller that is cancelled must not cancel the task of the others.
+        """
         task = self._making.get(key)
         if task is None or task.get_loop() is not asyncio.get_running_loop():
             task = self._start(key, find)
@@ -226,14 +250,14 @@ class FrameStore:
     def _start(self, key: PieceKey, find: Callable[[], Any]) -> asyncio.Task[Any]:
         task: asyncio.Task[Any] = asyncio.get_running_loop().create_task(find())
         self._making[key] = task
-        task.add_done_callback(lambda done: self._made(key, done))
+        task.add_done_callback(lambda done: self._making_done(key, done))
         return task
 
-    def _made(self, key: PieceKey, task: asyncio.Task[Any]) -> None:
+    def _making_done(self, key: PieceKey, task: asyncio.Task[Any]) -> None:
         if self._making.get(key) is task:
             del self._making[key]
         if not task.cancelled():
-            # Whoever waits gets the error; this only marks it as read if all have left.
+            # The callers get the error; this only marks it as read if all were cancelled.
             task.exception()
 
     async def _find_segment(self, info: SessionInfo, key: SegmentKey) -> bytes:
@@ -291,7 +315,7 @@ class FrameStore:
         try:
             return await self._build_from(version, build)
         except UNREADABLE as error:
-            if not self.files.doubt(version, source, error):
+            if not self.files.recheck(version, source, error):
                 raise
         await self._open(info, version)
         return await self._build_from(version, build)

@@ -1,4 +1,4 @@
-"""Recording files opened on demand, a bounded number of them, closed when no one reads them."""
+"""Recording files, opened on demand, bounded in number, closed when they are not used."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Explain = Callable[[Exception], Awaitable[Exception]]
 
 
 class StaleVersion(Exception):
-    """The session was imported again: its old frames are gone, the viewer must reconnect."""
+    """The session was imported again: its old frames do not exist any more; connect again."""
 
 
 @dataclass(slots=True)
@@ -113,25 +113,28 @@ class OpenRecordings:
                 raise failure.with_traceback(None)
             task = asyncio.get_running_loop().create_task(self._open(path, version, explain))
             self._opening[version] = task
-            task.add_done_callback(lambda done: self._tried(version, done))
+            task.add_done_callback(lambda done: self._open_done(version, done))
         return await asyncio.shield(task)
 
-    def _tried(self, version: str, task: asyncio.Task[Recording]) -> None:
+    def _open_done(self, version: str, task: asyncio.Task[Recording]) -> None:
         if self._opening.get(version) is task:
             del self._opening[version]
         if not task.cancelled():
-            # Whoever waits gets the error; this only marks it as read if all have left.
+            # The callers get the error; this only marks it as read if all were cancelled.
             task.exception()
 
-    def doubt(self, version: str, source: FrameSource, error: Exception) -> bool:
-        """Reading `source` has failed. If its file is no longer what was opened, let go of it, so
-        that the next who asks opens what is there now; at most once in `RECHECK_SECONDS`.
+    def recheck(self, version: str, source: FrameSource, error: Exception) -> bool:
+        """After a failed read, check whether the file is still the one that was opened.
 
-        Returns: whether to try again at once.
+        If not, it is closed, so that the next `open` opens the present file; at most once in
+        `RECHECK_SECONDS`.
+
+        Returns:
+            Whether to try again at once.
         """
         entry = self._files.get(version)
         if entry is None or entry.recording is not source:
-            # Someone else was quicker. A live session has no file to be opened.
+            # Another caller has closed it already. A live session has no file to be opened.
             return self._live.get(version) is not source
         now = self._clock()
         if entry.recording.is_current or now - entry.opened_at < RECHECK_SECONDS:
@@ -199,7 +202,7 @@ class OpenRecordings:
             surplus -= 1
 
     def close_idle(self) -> None:
-        """Close what no one has used for `idle_seconds`."""
+        """Close files that were not used for `idle_seconds`."""
         oldest = self._clock() - self._idle_seconds
         for version in [v for v, e in self._files.items() if not e.readers and e.used_at < oldest]:
             self._drop(version)
@@ -216,7 +219,7 @@ class OpenRecordings:
             self._schedule_sweep(loop)
 
     def _drop(self, version: str) -> None:
-        """Serve no one else from this file, and close it once no thread reads it."""
+        """Take the file out of use, and close it once no thread reads it."""
         entry = self._files.pop(version)
         entry.dropped = True
         if not entry.readers:

@@ -1,7 +1,7 @@
-"""What workers share: made frames in Redis, and the promise that one worker makes each.
+"""The cache of all workers in Redis, and the locks by which one worker makes each payload.
 
 Redis is a help, never a need. Its answers are waited for only so long; after several late or failed
-ones in a row it is left alone for a while, and then tried again with one question. `stats()` counts
+answers in a row it is not used for a while, and then tried again with one request. `stats()` counts
 each of these, by reason.
 """
 
@@ -23,23 +23,23 @@ from ..redis.clients import REDIS_ERRORS, RedisClients
 
 Answer = TypeVar("Answer")
 
-PATIENCE_SECONDS = 0.025
+ANSWER_SECONDS = 0.025
 """A local server answers in 0.2 ms; making a segment takes 1 to 30 ms. A cache that takes longer
 than this is slower than none, so a later answer counts as a failure even when it is used."""
 
-LONGEST_WAIT_SECONDS = 0.25
+LATE_ANSWER_SECONDS = 0.25
 """How long an answer is waited for at all. One late answer is better than a piece made twice."""
 
 GRACE_TURNS = 10
-"""Turns that the event loop gets to deliver an answer that is there already, before Redis is blamed
-for what was the loop's own delay."""
+"""Turns in which the event loop may deliver an answer that has arrived already, so that the loop's
+own delay does not count as a failure of Redis."""
 
 FAILURES_TO_OPEN = 3
 RETRY_SECONDS, MAX_RETRY_SECONDS = 0.5, 5.0
-"""How long a server that failed is left alone: doubling while it goes on failing."""
+"""How long a server that failed is not used: doubling while it goes on failing."""
 
 FULL_SECONDS = 1.0
-"""How long nothing is written to a server that said it is full. Reading goes on."""
+"""How long nothing is written to a server that answered that it is full. Reading goes on."""
 
 EXPIRY_SECONDS = 3600
 LOCK_MILLISECONDS = 1_000
@@ -59,8 +59,8 @@ if value then return value end
 if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
 return 0
 """
-"""The value, or 1 if the lock is ours now, or 0 if it is another's: one question instead of three,
-and nothing can happen between them."""
+"""The value, or 1 if the lock is ours now, or 0 if another worker has it: one request instead of
+three, and nothing can happen between them."""
 
 _UNLOCK = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
@@ -69,14 +69,18 @@ return 0
 
 
 class Unavailable(Exception):
-    """Redis did not answer in time, failed, or is being left alone: do without."""
+    """Redis did not answer in time, failed, or is not used after failures: go on without it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What asking for a piece came to. value: there it is; else it is ours to make.
+    """The result of `SharedCache.claim`.
 
-    token: proves that the lock is ours, "" if there is none. shared: whether to offer the result.
+    Attributes:
+        key: that was claimed.
+        value: if it was there or another worker has made it; None if the caller is to make it.
+        token: of the lock that the caller holds, "" if it holds none.
+        shared: whether to `offer` the value once it is made.
     """
 
     key: str
@@ -93,11 +97,19 @@ class SharedCache:
         clients: RedisClients,
         *,
         prefix: str = "replay:frames:",
-        patience: float = PATIENCE_SECONDS,
+        answer_seconds: float = ANSWER_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Make a cache; it connects when it is first used.
+
+        Args:
+            clients: of the Redis that all workers share.
+            prefix: of all keys.
+            answer_seconds: after which an answer counts as late.
+            clock: monotonic seconds.
+        """
         self._prefix = prefix
-        self._patience = patience
+        self._answer_seconds = answer_seconds
         self._clock = clock
         self._client = clients.for_loop()
         self._failures = 0
@@ -111,7 +123,7 @@ class SharedCache:
 
     @property
     def is_available(self) -> bool:
-        """Whether the next question would be asked."""
+        """Whether the next request would be sent."""
         return self._clock() >= self._closed_until
 
     async def get(self, key: str) -> bytes | None:
@@ -133,10 +145,13 @@ class SharedCache:
             self.counts["stored"] += 1
 
     async def claim(self, key: str) -> Claim:
-        """The value of `key`, or the right to make it, which `offer` or `release` must end.
+        """Get the value of `key`, or the right to make it.
 
-        Never longer than `BUILD_WAIT_SECONDS` while another worker makes it; without Redis it is
-        ours at once.
+        Waits at most `BUILD_WAIT_SECONDS` while another worker makes it; without Redis the caller
+        may make it at once.
+
+        Returns:
+            A claim; if its value is None, it must be ended with `offer` or `release`.
         """
         try:
             return await self._take_or_wait(key)
@@ -145,12 +160,12 @@ class SharedCache:
             return Claim(key)
 
     def offer(self, claim: Claim, value: bytes) -> None:
-        """Give the others what we made. In the background: whoever asked for it is not kept."""
+        """Store a value that was made and end the claim, in the background."""
         if claim.shared:
             self._in_background(self._offer(claim, value))
 
     def release(self, claim: Claim) -> None:
-        """We could not make it: someone else may try."""
+        """End a claim whose value could not be made, in the background; another worker may try."""
         if claim.token:
             self._in_background(self._unlock(claim))
 
@@ -225,11 +240,11 @@ class SharedCache:
             pause = min(MAX_POLL_SECONDS, pause * 1.5)
 
     async def _ask(self, question: Callable[[Redis], Awaitable[Answer]]) -> Answer:
-        """Ask, wait at most `patience`, keep account. Raises: Unavailable."""
+        """Send a request, wait at most `answer_seconds`, count the result. Raises: Unavailable."""
         if not self.is_available or self._probing:
             self.counts["skipped"] += 1
             raise Unavailable("Redis is being left alone after failures")
-        # After a pause the first question decides; the others do without until it is answered.
+        # After a pause one request is tried; the others go without until it is answered.
         self._probing = self._failures >= FAILURES_TO_OPEN
         answer: asyncio.Future[Answer] = asyncio.ensure_future(question(self._client))
         # A late answer is not cancelled: that would cost the connection, and with it the next one.
@@ -238,9 +253,9 @@ class SharedCache:
         try:
             if slow := not await self._answered_in_time(answer):
                 self._failed("slow")
-                await asyncio.wait({answer}, timeout=LONGEST_WAIT_SECONDS)
+                await asyncio.wait({answer}, timeout=LATE_ANSWER_SECONDS)
                 if not answer.done():
-                    raise Unavailable(f"no answer in {LONGEST_WAIT_SECONDS * 1000:.0f} ms")
+                    raise Unavailable(f"no answer in {LATE_ANSWER_SECONDS * 1000:.0f} ms")
             try:
                 result = answer.result()
             except REDIS_ERRORS as error:
@@ -260,9 +275,9 @@ class SharedCache:
 
     async def _answered_in_time(self, answer: asyncio.Future[Any]) -> bool:
         # The first answer of all includes connecting, and Python's first use of much code.
-        longest = max(self._patience, LONGEST_WAIT_SECONDS)
-        patience = self._patience if self._proven else longest
-        await asyncio.wait({answer}, timeout=patience)
+        longest = max(self._answer_seconds, LATE_ANSWER_SECONDS)
+        answer_seconds = self._answer_seconds if self._proven else longest
+        await asyncio.wait({answer}, timeout=answer_seconds)
         self._proven = True
         for _ in range(GRACE_TURNS):
             if answer.done():
@@ -273,7 +288,7 @@ class SharedCache:
     def _answered(self, answer: asyncio.Future[Any]) -> None:
         self._pending.discard(answer)
         if not answer.cancelled():
-            # Read it, so that a failure after our patience ended is not reported as unheard.
+            # Read it, so that a late failure is not logged as never retrieved.
             answer.exception()
 
     def _failed(self, reason: str) -> None:

@@ -12,7 +12,7 @@ CANVAS = 100.0
 """Side of the square that every outline is fitted into, in the units of the SVG's viewBox."""
 MARGIN = 6.0
 MAX_POINTS = 240
-"""More than this cannot be told apart on a card."""
+"""More points than this cannot be distinguished on a card."""
 
 
 @dataclass(frozen=True, slots=True)

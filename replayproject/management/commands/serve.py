@@ -86,7 +86,7 @@ class Command(BaseCommand):
                 # As at the start: more than one worker cannot do without, a single one can.
                 environ.setdefault("REDIS_NEEDED", str(int(workers > 1)))
             if workers == 1 and backing.server is not None:
-                # The only worker of a private server would offer its frames to no one.
+                # The only worker of a private server has no other worker to share frames with.
                 environ.setdefault("FRAME_STORE_SHARED", "0")
             kinds = [
                 worker_kind([sys.executable, sys.argv[0], "worker"], listener, workers, environ)

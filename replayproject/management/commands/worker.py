@@ -32,12 +32,12 @@ class Command(BaseCommand):
     def handle(self, *, socket: int, ready: int, parent: int, **options: Any) -> None:
         end_with_parent(parent, socket)
         if connection.vendor == "sqlite":
-            # One thread asks the database for all viewers: whoever waits for a lock keeps all.
+            # One thread runs the queries of all viewers: one that waits for a lock delays all.
             connection.settings_dict["OPTIONS"]["timeout"] = SQLITE_SECONDS
         worker = application.worker
 
         def listening(_port: int) -> None:
-            # The reactor says so just before its event loop runs.
+            # Called by the reactor just before its event loop runs.
             asyncio.get_event_loop().call_soon(worker.start)
             os.write(ready, b"1")
             os.close(ready)

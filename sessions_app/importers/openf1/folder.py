@@ -16,7 +16,7 @@ import numpy as np
 
 from ..bounds import Allowance, Bounds, files_below
 from ..result import ImportSourceError
-from ..tables import ColumnType, Table, column_names, format_of, read_table, rows_of
+from ..tables import ColumnType, Table, format_of, read_table, rows_of
 
 TIME, NUMBER = ColumnType.TIME, ColumnType.NUMBER
 TEXT, FLAG = ColumnType.TEXT, ColumnType.FLAG
@@ -206,9 +206,3 @@ def _read(source: SourceFile, allowance: Allowance) -> Table:
             column="driver_number",
         )
     return table
-
-
-def is_openf1(folder: Path) -> bool:
-    """Whether a folder looks like OpenF1 tables: positions of at least one car."""
-    files = find_tables(folder).get("location", [])
-    return any("x" in column_names(source.path) for source in files[:1])

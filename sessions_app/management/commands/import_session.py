@@ -60,7 +60,7 @@ class Command(BaseCommand):
             raise CommandError("pyarrow is missing: pip install pyarrow")
         slug: str = options["slug"]
         for name in ("source", "mapping", "geometry"):
-            # Importers follow no links; whoever types a path means what it leads to.
+            # Importers follow no links, but a path that an operator types may be one.
             if options[name] is not None and options[name].is_symlink():
                 options[name] = options[name].resolve()
         for name in ("lead", "tail"):
@@ -69,7 +69,7 @@ class Command(BaseCommand):
         if options["rate"] is not None and not 0 < options["rate"] <= 1000:
             raise CommandError(f"--rate {options['rate']:g}: expected more than 0, at most 1000")
         try:
-            # Taken before reading, so that nobody waits for an import that another one replaces.
+            # Taken before reading: no import is read that another one would replace.
             with bounded_memory(settings.IMPORT_MEMORY_BYTES), SessionLock(slug) as lock:
                 session = self._import(slug, options, lock)
         except ValidationError as error:

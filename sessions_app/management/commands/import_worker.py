@@ -18,7 +18,7 @@ from ...storing import one_line
 NICENESS = 10
 """Viewers come first: an import may take longer while the processor is wanted."""
 POLL_SECONDS = 1.0
-"""Between two looks for a task; measured in docs/decisions/0013-imports-as-tasks.md."""
+"""Between two queries for a task; measured in docs/decisions/0013-imports-as-tasks.md."""
 
 
 class Command(BaseCommand):
@@ -29,7 +29,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         os.nice(NICENESS)
-        # Opening SQLite for every look would cost more than the look.
+        # Opening SQLite for every query would cost more than the query.
         connection.settings_dict["CONN_MAX_AGE"] = None
         task_started.connect(end_at_once)
         lock = worker_lock()

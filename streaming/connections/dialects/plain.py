@@ -35,10 +35,10 @@ class PlainConnection(Connection):
 
     plain = True
 
-    __slots__ = ("_told",)
+    __slots__ = ("_sent_progress",)
 
     async def opened(self, info: SessionInfo) -> None:
-        self._told: tuple[str, float, str] | None = None
+        self._sent_progress: tuple[str, float, str] | None = None
         self.session_changed(info)
 
     async def message(self, text: str | bytes) -> None:
@@ -88,9 +88,9 @@ class PlainConnection(Connection):
         if viewer is not None:
             self.session_grew(viewer, info)
             return
-        if (news := (info.state, info.progress, info.message)) == self._told:
+        if (current := (info.state, info.progress, info.message)) == self._sent_progress:
             return
-        self._told = news
+        self._sent_progress = current
         if info.state == "failed":
             self.pump.enqueue({"type": MessageType.LOADING_ERROR.value, "message": info.message})
         elif info.is_ready or info.is_live:

@@ -1,4 +1,4 @@
-"""What `loading_complete` tells a plain client of a session: drivers, colours, track, flags."""
+"""The metadata in a plain client's `loading_complete`: drivers, colours, track, flags."""
 
 from __future__ import annotations
 

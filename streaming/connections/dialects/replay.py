@@ -9,7 +9,7 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 
-from sessions_app.recording import InvalidColumns, RecordingError, in_words
+from sessions_app.recording import InvalidColumns, RecordingError, public_reason
 
 from ...playback.command_parser import clean_name, parse_command
 from ...playback.commands import (
@@ -57,18 +57,18 @@ class ReplayConnection(Connection):
 
     subprotocol = SUBPROTOCOL
 
-    __slots__ = ("_hello", "_joins", "_ready", "_told", "_unopened")
+    __slots__ = ("_hello", "_joins", "_ready", "_sent_progress", "_unopened")
 
     def __init__(self, services: Services, scope: Mapping[str, Any], send: Send, slug: str) -> None:
         super().__init__(services, scope, send, slug)
         self._hello: Hello | None = None
         self._joins: TokenBucket | None = None
         self._ready = False
-        self._told: tuple[str, float, str] | None = None
+        self._sent_progress: tuple[str, float, str] | None = None
         self._unopened: Hello | None = None
 
     async def opened(self, info: SessionInfo) -> None:
-        """Nothing is said before `hello`."""
+        """Nothing is sent before the client's `hello`."""
 
     async def message(self, text: str | bytes) -> None:
         command = parse_command(text)
@@ -80,11 +80,11 @@ class ReplayConnection(Connection):
             self.pump.enqueue(pong(command))
         elif isinstance(command, Bye):
             if viewer is not None:
-                # Before it closes: by then whichever worker it comes back to knows where it was.
+                # Before it closes, so that any worker can resume it.
                 await self._services.resume.ended(self.id, viewer.playhead(time.monotonic()))
             self.pump.close(CloseCode.DONE)
         elif isinstance(command, Hello):
-            await self._greet(command)
+            await self._on_hello(command)
         elif self._hello is None:
             raise CommandError(
                 ErrorCode.OUT_OF_TURN, 'say {"action": "hello"} first, once', command.id
@@ -141,7 +141,7 @@ class ReplayConnection(Connection):
                 self._count_join(now)
                 before = viewer.room
                 again = before == command.room
-                name = command.name or ("" if again else self._usual_name())
+                name = command.name or ("" if again else self._default_name())
                 self._join_room(viewer, command.room, command.id, again=again, name=name)
                 if before is not None and not again:
                     self._services.rooms.leave(self.slug, before, self)
@@ -193,8 +193,8 @@ class ReplayConnection(Connection):
         self._services.rooms.join(self.slug, room, self, playhead, id, again=again, name=name)
         viewer.room = room
 
-    def _usual_name(self) -> str:
-        """What the client called itself at first, or the service calls who is logged in, or ""."""
+    def _default_name(self) -> str:
+        """The name in the client's `hello`, else the logged-in user's, else ""."""
         if self._hello is not None and self._hello.name:
             return self._hello.name
         return clean_name(self.visitor.name)[:MAX_NAME_LENGTH] if self.visitor.name else ""
@@ -223,14 +223,14 @@ class ReplayConnection(Connection):
             self._services.resume.changed(self.id, viewer.playhead(now))
             self.pump.wake()
 
-    def room_said(self, message: dict[str, Any]) -> None:
+    def room_changed(self, message: dict[str, Any]) -> None:
         viewer = self.viewer
         if viewer is not None and viewer.room == message["room"]:
             self.pump.enqueue(message)
 
     # Hello ----------------------------------------------------------------------------------
 
-    async def _greet(self, hello: Hello) -> None:
+    async def _on_hello(self, hello: Hello) -> None:
         info = self.info
         if self._hello is not None:
             raise CommandError(ErrorCode.OUT_OF_TURN, "hello was said already", hello.id)
@@ -261,8 +261,8 @@ class ReplayConnection(Connection):
             self.pump.close_stale()
             return
         except (OSError, RecordingError) as error:
-            # The store has told the log, once for everybody who wants this recording.
-            problem = f"the session cannot be opened: {in_words(error)}; trying again"
+            # The store has logged it, once for all viewers of this recording.
+            problem = f"the session cannot be opened: {public_reason(error)}; trying again"
             raise CommandError(ErrorCode.UNAVAILABLE, problem, hello.id) from error
         try:
             subset = subset_key(schema, hello.fields, hello.entities)
@@ -331,7 +331,7 @@ class ReplayConnection(Connection):
     def _resume_room(self, viewer: Viewer, room: str | None, hello: Hello) -> CommandError | None:
         """Put it back into its room. Returns: why not, if the hub refuses."""
         if room is not None:
-            name = hello.name or self._usual_name()
+            name = hello.name or self._default_name()
             try:
                 self._join_room(viewer, room, again=True, name=name)
             except CommandError as error:
@@ -355,9 +355,12 @@ class ReplayConnection(Connection):
         if viewer is not None:
             self.session_grew(viewer, info)
             return
-        if hello is None or (news := (info.state, info.progress, info.message)) == self._told:
+        if (
+            hello is None
+            or (current := (info.state, info.progress, info.message)) == self._sent_progress
+        ):
             return
-        self._told = news
+        self._sent_progress = current
         if info.state == "failed":
             self.pump.enqueue({"type": MessageType.LOADING_ERROR.value, "message": info.message})
         elif info.is_ready or info.is_live:
@@ -384,13 +387,13 @@ class ReplayConnection(Connection):
         try:
             await self._open(info, hello)
         except CommandError as error:
-            # A name that is unknown now that there is a schema: the client may say hello again.
+            # A name that is not in the schema: the client may send another `hello`.
             self._hello = None
             self.enqueue_error(error.code, error.message, hello.id)
             self._wait_if_unavailable(info, hello, error)
 
     def _wait_if_unavailable(self, info: SessionInfo, hello: Hello, error: CommandError) -> None:
-        """Welcome the client once the recording can be read: it need not say hello again."""
+        """Welcome the client once the recording can be read, without another `hello`."""
         if error.code is ErrorCode.UNAVAILABLE:
             self._unopened = hello
             self.spawn(self._open_when_readable(info, hello))
@@ -399,7 +402,7 @@ class ReplayConnection(Connection):
         while True:
             await asyncio.sleep(RETRY_SECONDS)
             if self._unopened is not hello:
-                # It was said again meanwhile, and answered or refused on its own.
+                # Another `hello` came meanwhile and was answered by itself.
                 return
             self._hello = hello
             try:

@@ -1,4 +1,4 @@
-"""What a client of `replay.v1` is told when it says `hello` or `ping`, as messages."""
+"""The answers of `replay.v1` to `hello` and `ping`."""
 
 from __future__ import annotations
 
