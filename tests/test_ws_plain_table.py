@@ -23,6 +23,8 @@ from .conftest import ROOT, RunningServer, start_serving
 from .samples import RACE_SLUG
 from .websocket_client import Wire, open_wire
 
+pytestmark = pytest.mark.server
+
 MOMENTS = 150
 REAL_RACE = "openf1-2024-austria"
 

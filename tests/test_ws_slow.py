@@ -20,6 +20,8 @@ from .deaf_client import RECEIVE_BUFFER, DeafClient
 from .samples import ADMIN, PASSWORD, RACE_SLUG
 from .websocket_client import Wire, open_wire
 
+pytestmark = pytest.mark.server
+
 PATH = f"/ws/sessions/{RACE_SLUG}/"
 CLOSED = "/admin/streaming/liveconnection/closed/"
 
