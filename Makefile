@@ -1,11 +1,11 @@
-# make run · test · lint · bench · faults · fuzz · build: nothing else to remember.
+# make run · check · test · lint · bench · faults · fuzz · build: nothing else to remember.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test lint lint-pages bench faults fuzz build constraints clean
+.PHONY: run check test lint lint-pages bench faults fuzz build constraints clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run ## install what running needs, then serve on http://127.0.0.1:8000 (PORT=…)
@@ -14,10 +14,13 @@ run: $(VENV)/.run ## install what running needs, then serve on http://127.0.0.1:
 test: $(VENV)/.dev ## install what tests need, then run all of them
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
+check: lint ## lint, and all tests that need neither a server nor a browser
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not browser and not server" $(ARGS)
+
 lint: $(VENV)/.dev lint-pages ## style, types, imports and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy replayproject sessions_app streaming faults
+	$(BIN)/mypy replayproject sessions_app streaming faults tests benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/codespell replayproject sessions_app streaming benchmarks tests docs *.md Makefile
 

@@ -16,7 +16,7 @@ from .processes import cpu_seconds, race_data, resident_bytes, serving
 AT_ONCE = 20
 
 
-class Visitor(WSListener):  # type: ignore[misc]  # picows has no types
+class Visitor(WSListener):
     """Connects, says hello and play, leaves with the first data."""
 
     def on_ws_connected(self, transport: WSTransport) -> None:

@@ -124,7 +124,7 @@ def _sample(values: list[float], most: int = 20_000) -> list[float]:
     return [*ordered[:: len(ordered) // most + 1], ordered[-1]]
 
 
-class Viewer(WSListener):  # type: ignore[misc]  # picows has no types
+class Viewer(WSListener):
     """Connects, says hello, seeks somewhere, plays, and acknowledges what it gets."""
 
     headers: dict[str, str] = SUBPROTOCOL

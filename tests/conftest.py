@@ -23,6 +23,8 @@ from hypothesis import settings as hypothesis_settings
 
 from streaming.redis.clients import RedisClients
 
+from . import marks
+
 if TYPE_CHECKING:
     from streaming.worker import Worker
 
@@ -37,6 +39,16 @@ pytest.register_assert_rewrite("tests.player_page")
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 120
 ENDED = "(output ended)"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    marks.mark_by_fixtures(items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    marks.begins(item)
 
 
 @dataclass
@@ -101,6 +113,7 @@ def start_serving(
     data_dir: Path, *arguments: str, program: tuple[str, ...] = SERVE, **environ: str
 ) -> RunningServer:
     """Run `manage.py serve`, or another program, on a free port and wait until it listens."""
+    marks.needs_mark("server")
     process = subprocess.Popen(
         [sys.executable, *program, *arguments],
         cwd=ROOT,
@@ -204,7 +217,8 @@ def client(worker: Worker) -> Client:
     """Django's test client, whose requests `worker` answers."""
     from streaming.worker import WORKER
 
-    return Client(**{WORKER: worker})
+    extra: Any = {WORKER: worker}
+    return Client(**extra)
 
 
 @pytest.fixture
@@ -214,7 +228,7 @@ def async_client(worker: Worker) -> AsyncClient:
 
     class WorkersClient(AsyncClient):
         def _base_scope(self, **request: Any) -> dict[str, Any]:
-            return {**super()._base_scope(**request), WORKER: worker}
+            return {**super()._base_scope(**request), WORKER: worker}  # type: ignore[misc]
 
     return WorkersClient()
 

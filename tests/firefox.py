@@ -13,6 +13,8 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
+from .marks import needs_mark
+
 START_SECONDS = 60
 ANSWER_SECONDS = 90
 LISTENING = re.compile(r"WebDriver BiDi listening on (ws://\S+)")
@@ -82,6 +84,7 @@ class FirefoxPage:
 @contextmanager
 def firefox_page(binary: str, profile: Path) -> Iterator[FirefoxPage]:
     """Start a Firefox with an empty profile in the folder `profile`; it is ended afterwards."""
+    needs_mark("browser")
     process = subprocess.Popen(
         [binary, "--headless", "--remote-debugging-port", "0", "--profile", str(profile)],
         stdout=subprocess.DEVNULL,

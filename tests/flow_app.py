@@ -1,4 +1,4 @@
-"""A small ASGI application for tests of the servers: `python -m tests.flow_app daphne|uvicorn`.
+"""A small ASGI application for tests of the server: `python -m tests.flow_app`.
 
 It prints `listening PORT`. Paths: /echo · /flood sends 2 kB messages without end · /deaf accepts
 and does not receive until /listen is asked for · /later is /echo that accepts only then ·
@@ -16,13 +16,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from streaming.server.daphne import run_server
 from streaming.server.limits import BodyRule, Limits
 
 STALLED_SECONDS = 0.5
@@ -159,25 +158,16 @@ def listening(port: int) -> None:
     print(f"listening {port}", flush=True)
 
 
-def main(server: str) -> None:
+def main() -> None:
     application = FlowApplication()
-    if server == "daphne":
-        from streaming.server.daphne import run_server
 
-        async def drain() -> None:
-            print("drained", flush=True)
-            application.drained.set()
+    async def drain() -> None:
+        print("drained", flush=True)
+        application.drained.set()
 
-        limits = Limits(body_rule=body_rule)
-        run_server(application, on_listening=listening, drain=drain, limits=limits)
-    else:
-        import uvicorn
-
-        listener = socket.create_server(("127.0.0.1", 0))
-        listening(listener.getsockname()[1])
-        config = uvicorn.Config(application, log_level="error", lifespan="off")
-        uvicorn.Server(config).run(sockets=[listener])
+    limits = Limits(body_rule=body_rule)
+    run_server(application, on_listening=listening, drain=drain, limits=limits)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -102,7 +103,7 @@ def random_moments(folder: Path) -> Cases:
     for i in range(20):
         result = results[i % 2]
         status = in_fork(
-            lambda result=result: storing.store_result(result, slug=SLUG, replace=True),
+            partial(storing.store_result, result, slug=SLUG, replace=True),
             delay=chance.uniform(0, lasted),
         )
         left = len(seen()["others"])
@@ -130,8 +131,8 @@ def with_half_a_file() -> None:
 
 
 def with_a_whole_file() -> None:
-    original = storing.write_recording
-    storing.write_recording = lambda *a, **k: die(original(*a, **k))
+    original = storing.write_recording  # type: ignore[attr-defined]
+    storing.write_recording = lambda *a, **k: die(original(*a, **k))  # type: ignore[attr-defined]
 
 
 def inside_the_transaction() -> None:
@@ -145,16 +146,16 @@ def right_after_the_commit() -> None:
         transaction.on_commit(die)
 
     original = storing._replace_rows
-    storing._replace_rows = replace_rows
+    storing._replace_rows = replace_rows  # type: ignore[assignment]
 
 
 def with_the_old_file_removed() -> None:
     original = SessionLock.__exit__
-    SessionLock.__exit__ = lambda *a: die(original(*a))  # type: ignore[method-assign,assignment]
+    SessionLock.__exit__ = lambda *a: die(original(*a))  # type: ignore[method-assign]
 
 
 def before_the_task_is_done() -> None:
-    DBTaskResult.set_successful = die  # type: ignore[method-assign,assignment]
+    DBTaskResult.set_successful = die  # type: ignore[method-assign]
 
 
 STAGES = {
@@ -200,7 +201,7 @@ def stages(folder: Path) -> Cases:
     assert in_fork(work) == 0
     for i, (name, stage) in enumerate(STAGES.items()):
         ask(folder, 4 + i)
-        killed = in_fork(lambda stage=stage: work(stage)) == signal.SIGKILL
+        killed = in_fork(partial(work, stage)) == signal.SIGKILL
         after = seen()
         start_as_a_worker()
         again = seen()

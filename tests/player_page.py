@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from .marks import needs_mark
+
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -82,6 +84,7 @@ OpenPage = Callable[..., PlayerPage]
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
     """One Chromium for a module: its event loop must be gone before asyncio tests run."""
+    needs_mark("browser")
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         yield running

@@ -42,9 +42,10 @@ def small_race(title: str = "Small race", year: int | None = 2025) -> ImportResu
     schema = Schema(RACE_FIELDS, CODES, FRAME_RATE, 25)
     time = np.arange(FRAMES) / FRAME_RATE
     cars = np.arange(len(CODES))
-    progress = time[:, None] / np.array([lap_seconds(c) for c in cars])
+    seconds = np.array([lap_seconds(car) for car in range(len(CODES))])
+    progress = time[:, None] / seconds
     angle = 2 * np.pi * progress
-    speeds = np.array([LAP_METRES / lap_seconds(c) * 3.6 for c in cars])
+    speeds = LAP_METRES / seconds * 3.6
     shape = progress.shape
     values = {
         "x": RADIUS_DM * np.cos(angle),
@@ -55,7 +56,7 @@ def small_race(title: str = "Small race", year: int | None = 2025) -> ImportResu
         "position": np.broadcast_to(cars + 1.0, shape),
         "lap": np.floor(progress) + 1,
         "progress": progress,
-        "gap_to_leader": progress[:, :1] * np.array([lap_seconds(c) - LAP_SECONDS for c in cars]),
+        "gap_to_leader": progress[:, :1] * (seconds - LAP_SECONDS),
         "status": np.full(shape, 2.0),
         "tyre": np.broadcast_to(cars % 3, shape).astype(float),
     }

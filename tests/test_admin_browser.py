@@ -13,14 +13,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from .axe import serious
 from .conftest import RunningServer
 from .player_page import browser  # noqa: F401  a fixture
 from .samples import ADMIN, PASSWORD, RACE_SLUG
-
-pytestmark = pytest.mark.browser
-
 
 LIST = "/admin/streaming/liveconnection/"
 ROWS = "#result_list tbody tr[data-id]:not([data-id=''])"
@@ -29,7 +27,7 @@ ROWS = "#result_list tbody tr[data-id]:not([data-id=''])"
 def watch(server: RunningServer, open_until: ExitStack) -> tuple[ClientConnection, str]:
     """A playing viewer, read in a thread, and the id of its connection."""
     url = server.websocket(f"/ws/sessions/{RACE_SLUG}/")
-    socket = open_until.enter_context(connect(url, subprotocols=["replay.v1"]))
+    socket = open_until.enter_context(connect(url, subprotocols=[Subprotocol("replay.v1")]))
     socket.send(json.dumps({"action": "hello", "encoding": "segments"}))
     told = json.loads(socket.recv())
     while told["type"] != "welcome":

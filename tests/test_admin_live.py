@@ -62,7 +62,8 @@ class Running:
         self.run(do())
 
     def client(self) -> Client:
-        return Client(**{WORKER: self.worker})
+        extra: Any = {WORKER: self.worker}
+        return Client(**extra)
 
     def stop(self) -> None:
         self.run(self.registry.stop())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -200,7 +201,7 @@ class TestEditedInTheAdmin:
 
     def test_deleted_events(self, client: Client, race: Session) -> None:
         before = client.get("/api/sessions/small/events")
-        chosen = {"action": "delete_selected", "post": "yes"}
+        chosen: dict[str, Any] = {"action": "delete_selected", "post": "yes"}
         chosen["_selected_action"] = [e.pk for e in race.events.exclude(kind="start")]
         assert client.post("/admin/sessions_app/event/", chosen).status_code == 302
         after = client.get("/api/sessions/small/events", headers={"If-None-Match": before["ETag"]})

@@ -71,7 +71,7 @@ class TestFrames:
         assert [f["frame_index"] for f in spread] == list(range(0, 1500, 2))
 
     def test_chosen_fields_and_entities(self, client: Client, race: Session) -> None:
-        query = {"to": 1, "fields": "x,speed", "entities": "BBB"}
+        query = {"to": "1", "fields": "x,speed", "entities": "BBB"}
         frame = client.get("/api/sessions/small/frames", query).json()["frames"][0]
         assert set(frame["drivers"]) == {"BBB"}
         assert set(frame["drivers"]["BBB"]) == {"x", "speed"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -10,7 +11,6 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django_tasks_db.models import DBTaskResult
 
-from sessions_app import sources
 from sessions_app.jobs import FAILED, run
 from sessions_app.models import ImportJob, Session
 from sessions_app.sources import Source, UnknownSource, find_source
@@ -246,7 +246,7 @@ def test_no_way_out_of_the_named_folders(client: Client, folder: Path, name: str
 def test_fastf1_missing_says_what_to_do(
     client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     body = {"year": 2025, "round_num": 2, "session_type": "R"}
     response = post(client, body, **TOKEN)
     assert (response.status_code, response.json()["code"]) == (501, "importer_missing")

@@ -117,7 +117,7 @@ def answering(worker: Worker) -> Iterator[None]:
     service.worker = None
 
 
-OPERATIONS = [found.ok() for found in schema.get_all_operations()]
+OPERATIONS: list[Any] = [found.ok() for found in schema.get_all_operations()]  # type: ignore[union-attr]
 each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.label)
 few_examples = examples(
     max_examples=12,

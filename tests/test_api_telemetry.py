@@ -67,6 +67,8 @@ def test_a_source_whose_lap_clock_is_late_loses_nothing(client: Client, race: Se
     """The lap is what lies between two crossings of the line, wherever the source puts its ends."""
     exact = client.get("/api/sessions/small/laps/BBB/2/telemetry").json()
     late = race.laps.get(entity__code="BBB", number=2)
+    assert late.start_frame is not None
+    assert late.end_frame is not None
     late.start_frame += 12
     late.end_frame += 12
     late.save()

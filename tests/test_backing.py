@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import psutil
 import pytest
 import redis
 
-from replayproject import backing, bundled_valkey
+from replayproject import backing
 from replayproject.backing import BackingError, choose_backing, find_server, start_server
 from replayproject.bundled_valkey import SHA256, VERSION, UnverifiedBinary, platform_name, verify
 
@@ -57,7 +58,7 @@ def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_bundled_binary_with_another_hash_is_not_run(
     bundled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundled_valkey.importlib.metadata, "version", lambda _: VERSION)
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: VERSION)
 
     def run(*_: object) -> None:
         raise AssertionError("it was run")

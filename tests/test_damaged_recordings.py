@@ -117,7 +117,7 @@ def summary_flipped(watched: Watched) -> None:
     watched.path.write_bytes(content)
 
 
-DAMAGE = {
+DAMAGE: dict[Callable[[Watched], None], type[Exception]] = {
     cut_off: TruncatedRecording,
     empty: TruncatedRecording,
     cut_off_and_removed: FileNotFoundError,

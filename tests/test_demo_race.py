@@ -209,7 +209,7 @@ def test_positions_and_gaps_are_complete(any_race: Race) -> None:
 
 def test_exactly_two_cars_retire(any_race: Race) -> None:
     status = any_race["status"]
-    retired = np.flatnonzero((status == CarStatus.RETIRED).any(axis=0))
+    retired = np.flatnonzero((status == CarStatus.RETIRED).any(axis=0)).tolist()
     assert len(retired) == 2
     codes = {e.entity for e in any_race.result.events if e.kind == "retirement"}
     assert codes == {any_race.result.entities[car].code for car in retired}

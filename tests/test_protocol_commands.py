@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from typing import Any
 
 import msgpack
@@ -36,6 +37,8 @@ from streaming.playback.protocol import (
     ErrorCode,
     data_message,
 )
+
+from .malformed import KINDS, malformed
 
 GOOD: list[tuple[str, Command]] = [
     ('{"action":"hello"}', Hello()),
@@ -182,6 +185,19 @@ def test_no_message_is_too_odd_to_answer(message: dict[str, Any], action: str | 
         return
     for value in (getattr(command, name) for name in command.__slots__):
         assert not isinstance(value, float) or math.isfinite(value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_thousands_of_malformed_messages_are_answered(kind: str) -> None:
+    seed = random.randrange(2**32)
+    chance = random.Random(seed)
+    for _ in range(500):
+        message = malformed(chance, kind)
+        answer = parse(message)
+        if kind in ("truncated", "deep", "binary", "unknown action"):
+            assert isinstance(answer, CommandError), f"seed {seed}: {message[:200]!r}"
+        if isinstance(answer, CommandError):
+            assert len(answer.message) < 300, f"seed {seed}: {message[:200]!r}"
 
 
 @given(st.binary(max_size=200))

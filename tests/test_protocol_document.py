@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,7 @@ def test_close_codes_of_the_server() -> None:
         (("error code", "meaning"), ErrorCode),
     ],
 )
-def test_names_of_the_server(header: tuple[str, ...], names: type) -> None:
+def test_names_of_the_server(header: tuple[str, ...], names: type[StrEnum]) -> None:
     assert {row[0] for row in table(*header)} == {str(name) for name in names}
 
 

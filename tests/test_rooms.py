@@ -103,6 +103,10 @@ class LossyLayer:
         return await self.queues[channel].get()
 
 
+def told_of(room: str) -> Callable[[Viewer], bool]:
+    return lambda viewer: bool(viewer.said) and viewer.said[-1]["room"] == room
+
+
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     # A busy machine must not look like a wrong clock here.
@@ -337,7 +341,7 @@ async def test_no_member_stays_behind_whatever_the_order(
     late = Viewer()
     for room in "abcdef":
         hub.join(slug, room, late, START)
-        await late.until(lambda v, room=room: bool(v.said) and v.said[-1]["room"] == room)
+        await late.until(told_of(room))
         await late.until(lambda v: v.members == 1)
         hub.leave(slug, room, late)
     await hub.stop()

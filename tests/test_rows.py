@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgpack
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ PLAIN_WEATHER = {
 }  # fmt: skip
 
 
-def decoded(columns: Columns, first: int = 0, stride: int = 1, **options: object) -> list[dict]:
+def decoded(columns: Columns, first: int = 0, stride: int = 1, **options: Any) -> list[dict]:
     options.setdefault("recorded", columns.schema)
     return [msgpack.unpackb(row) for row in encode_rows(columns, first, stride, **options)]
 

@@ -220,6 +220,7 @@ def test_bad_input_is_said_in_one_line(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.server
 def test_the_first_start_prints_the_admin_login_once(tmp_path: Path) -> None:
     first = start_serving(tmp_path)
     line = first.wait_for_line("admin login")

@@ -319,7 +319,7 @@ CASES: list[Case] = [
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Flow]:
-    with flow("daphne") as running:
+    with flow() as running:
         yield running
 
 

@@ -1,7 +1,4 @@
-"""Servers under clients that do not read, or send without end: bounded, and free again after.
-
-The same tests run on our Daphne and on uvicorn, whose own waiting the streaming code relies on.
-"""
+"""The server under clients that do not read, or send without end: bounded, and free again after."""
 
 from __future__ import annotations
 
@@ -29,7 +26,11 @@ from websockets.exceptions import ConnectionClosed
 
 from streaming.server.flow import INBOX_LIMIT, INBOX_RESUME, PAUSE_BYTES, Inbox
 from streaming.server.transport import frame_header, unmask
-from tests.conftest import ROOT
+
+from .conftest import ROOT
+from .marks import needs_mark
+
+pytestmark = pytest.mark.server
 
 RECEIVE_BUFFER = 64 * 1024
 MOST_ON_THE_WAY = 12_000_000
@@ -41,7 +42,6 @@ backpressure passes it in a second."""
 class Flow:
     """A running tests.flow_app."""
 
-    name: str
     process: subprocess.Popen[str]
     port: int
 
@@ -54,27 +54,30 @@ class Flow:
 
 
 @contextlib.contextmanager
-def flow(name: str) -> Iterator[Flow]:
+def flow() -> Iterator[Flow]:
+    needs_mark("server")
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.flow_app", name], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tests.flow_app"], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout is not None
-        yield Flow(name, process, int(process.stdout.readline().split()[1]))
+        yield Flow(process, int(process.stdout.readline().split()[1]))
     finally:
         process.kill()
         process.communicate()
 
 
-@pytest.fixture(params=["daphne", "uvicorn"])
-def server(request: pytest.FixtureRequest) -> Iterator[Flow]:
-    with flow(request.param) as running:
+@pytest.fixture(scope="module")
+def server() -> Iterator[Flow]:
+    """One for what leaves nothing behind in it."""
+    with flow() as running:
         yield running
 
 
 @pytest.fixture
-def daphne() -> Iterator[Flow]:
-    with flow("daphne") as running:
+def fresh() -> Iterator[Flow]:
+    """One that counts from nothing, and that a test may end."""
+    with flow() as running:
         yield running
 
 
@@ -104,35 +107,34 @@ def masked(payload: bytes) -> bytes:
     return head + mask + unmask(payload, mask)
 
 
-def test_a_client_that_does_not_read_is_waited_for(server: Flow) -> None:
-    with raw_websocket(server, "flood") as client:
-        blocked = server.get("blocked")
+def test_a_client_that_does_not_read_is_waited_for(fresh: Flow) -> None:
+    with raw_websocket(fresh, "flood") as client:
+        blocked = fresh.get("blocked")
         assert 0 < blocked["sent"] * 2000 < MOST_ON_THE_WAY
-        again = server.get("blocked")
+        again = fresh.get("blocked")
         assert again["sent"] == blocked["sent"]
         read = 0
         while read < 4_000_000:
             read += len(client.recv(1 << 20))
-        assert server.get("blocked")["sent"] > blocked["sent"], "writable again, sent again"
+        assert fresh.get("blocked")["sent"] > blocked["sent"], "writable again, sent again"
 
 
-def test_fifty_that_do_not_read_cost_little_memory(server: Flow) -> None:
+def test_fifty_that_do_not_read_cost_little_memory(fresh: Flow) -> None:
     with contextlib.ExitStack() as stack:
-        before = server.get("blocked")["resident"]
+        before = fresh.get("blocked")["resident"]
         for _ in range(50):
-            stack.enter_context(raw_websocket(server, "flood"))
-        growth = server.get("blocked")["resident"] - before
-    # uvicorn holds what its own high-water mark of 64 kB lets it.
+            stack.enter_context(raw_websocket(fresh, "flood"))
+        growth = fresh.get("blocked")["resident"] - before
     assert growth / 50 < 256_000
 
 
-def test_the_application_is_told_of_pause_and_writable(daphne: Flow) -> None:
-    with raw_websocket(daphne, "flood") as client:
-        before = daphne.get("blocked")["events"]
+def test_the_application_is_told_of_pause_and_writable(fresh: Flow) -> None:
+    with raw_websocket(fresh, "flood") as client:
+        before = fresh.get("blocked")["events"]
         read = 0
         while read < 2_000_000:
             read += len(client.recv(1 << 20))
-        after = daphne.get("blocked")["events"]
+        after = fresh.get("blocked")["events"]
     # In turns, and blocked means paused; how often depends on how the kernels' buffers grow.
     for events in (before, after):
         assert events[0] == events[-1] == "paused"
@@ -140,8 +142,8 @@ def test_the_application_is_told_of_pause_and_writable(daphne: Flow) -> None:
     assert len(after) > len(before)
 
 
-def test_a_client_that_sends_without_end_is_not_read_from(daphne: Flow) -> None:
-    with raw_websocket(daphne, "deaf") as client:
+def test_a_client_that_sends_without_end_is_not_read_from(fresh: Flow) -> None:
+    with raw_websocket(fresh, "deaf") as client:
         client.setblocking(False)
         message = masked(bytes(2000))
         sent = 0
@@ -150,45 +152,45 @@ def test_a_client_that_sends_without_end_is_not_read_from(daphne: Flow) -> None:
                 sent += client.send(message)
         whole = sent // len(message)
         assert sent < MOST_ON_THE_WAY
-        assert daphne.get("blocked")["received"] == 0
-        daphne.get("listen")
-        assert daphne.get("blocked")["received"] >= whole - 1
+        assert fresh.get("blocked")["received"] == 0
+        fresh.get("listen")
+        assert fresh.get("blocked")["received"] >= whole - 1
 
 
-def test_an_endless_http_answer_is_waited_for_too(daphne: Flow) -> None:
+def test_an_endless_http_answer_is_waited_for_too(fresh: Flow) -> None:
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        client.connect(("127.0.0.1", daphne.port))
+        client.connect(("127.0.0.1", fresh.port))
         client.sendall(b"GET /endless HTTP/1.1\r\nHost: test\r\n\r\n")
-        blocked = daphne.get("blocked")
+        blocked = fresh.get("blocked")
         assert 0 < blocked["sent"] * 2000 < MOST_ON_THE_WAY
         read = 0
         while read < 4_000_000:
             read += len(client.recv(1 << 20))
-        assert daphne.get("blocked")["sent"] > blocked["sent"]
+        assert fresh.get("blocked")["sent"] > blocked["sent"]
 
 
 SIZES = (0, 1, 125, 126, 127, 65_535, 65_536, 200_000)
 
 
-async def test_messages_of_every_size_come_back(daphne: Flow) -> None:
-    async with connect(daphne.url("echo"), compression=None) as client:
+async def test_messages_of_every_size_come_back(server: Flow) -> None:
+    async with connect(server.url("echo"), compression=None) as client:
         for size in SIZES:
             for message in (os.urandom(size), "x" * size, "é" * (size // 2)):
                 await client.send(message)
                 assert await client.recv() == message
 
 
-async def test_many_messages_in_one_packet_all_arrive_in_order(daphne: Flow) -> None:
-    async with connect(daphne.url("echo"), compression=None) as client:
+async def test_many_messages_in_one_packet_all_arrive_in_order(server: Flow) -> None:
+    async with connect(server.url("echo"), compression=None) as client:
         messages = [f"{i:05d}" * (i % 40) or "-" for i in range(500)]
         for message in messages:
             await client.send(message)
         assert [await client.recv() for _ in messages] == messages
 
 
-async def test_fragments_and_pings_are_understood(daphne: Flow) -> None:
-    async with connect(daphne.url("echo"), compression=None) as client:
+async def test_fragments_and_pings_are_understood(server: Flow) -> None:
+    async with connect(server.url("echo"), compression=None) as client:
         await client.send(["in ", "three ", "parts"])
         assert await client.recv() == "in three parts"
         await (await client.ping(b"still there?"))
@@ -196,8 +198,8 @@ async def test_fragments_and_pings_are_understood(daphne: Flow) -> None:
         assert await client.recv() == b"after the ping"
 
 
-async def test_nothing_is_compressed_twice(daphne: Flow) -> None:
-    async with connect(daphne.url("echo"), compression="deflate") as client:
+async def test_nothing_is_compressed_twice(server: Flow) -> None:
+    async with connect(server.url("echo"), compression="deflate") as client:
         assert client.protocol.extensions == []
 
 
@@ -205,8 +207,8 @@ async def test_nothing_is_compressed_twice(daphne: Flow) -> None:
     ("path", "message", "code"),
     [("echo", "close", 4404), ("returning", "x", 1000), ("raising", "x", 1011)],
 )
-async def test_how_a_connection_ends(daphne: Flow, path: str, message: str, code: int) -> None:
-    async with connect(daphne.url(path)) as client:
+async def test_how_a_connection_ends(server: Flow, path: str, message: str, code: int) -> None:
+    async with connect(server.url(path)) as client:
         await client.send(message)
         with pytest.raises(ConnectionClosed):
             await client.recv()
@@ -215,8 +217,8 @@ async def test_how_a_connection_ends(daphne: Flow, path: str, message: str, code
             assert client.close_reason == "no such"
 
 
-async def test_text_that_is_not_utf8_closes_with_1007(daphne: Flow) -> None:
-    with raw_websocket(daphne, "echo") as client:
+async def test_text_that_is_not_utf8_closes_with_1007(server: Flow) -> None:
+    with raw_websocket(server, "echo") as client:
         payload = b"\xff\xfe\xfd"
         client.sendall(bytes((0x81, 0x80 | 3)) + bytes(4) + payload)
         answer = client.recv(100)
@@ -224,9 +226,9 @@ async def test_text_that_is_not_utf8_closes_with_1007(daphne: Flow) -> None:
         assert int.from_bytes(answer[2:4], "big") == 1007
 
 
-def test_who_is_slow_to_answer_a_close_is_read_from_meanwhile(daphne: Flow) -> None:
+def test_who_is_slow_to_answer_a_close_is_read_from_meanwhile(server: Flow) -> None:
     """A socket closed over unread bytes is reset, and a client's stack forgets the close frame."""
-    with raw_websocket(daphne, "echo") as client:
+    with raw_websocket(server, "echo") as client:
         client.sendall(bytes((0x81, 0x80 | 5)) + bytes(4) + b"close")
         # Two seconds of whatever was on its way; autobahn's own patience is one.
         for _ in range(20):
@@ -237,23 +239,23 @@ def test_who_is_slow_to_answer_a_close_is_read_from_meanwhile(daphne: Flow) -> N
         assert int.from_bytes(answer[2:4], "big") == 4404
 
 
-def test_sigterm_drains_and_ends(daphne: Flow) -> None:
-    with raw_websocket(daphne, "flood"):
-        daphne.process.send_signal(signal.SIGTERM)
-        output, _ = daphne.process.communicate(timeout=30)
+def test_sigterm_drains_and_ends(fresh: Flow) -> None:
+    with raw_websocket(fresh, "flood"):
+        fresh.process.send_signal(signal.SIGTERM)
+        output, _ = fresh.process.communicate(timeout=30)
     assert output == "drained\n"
-    assert daphne.process.returncode == 0
+    assert fresh.process.returncode == 0
 
 
-def test_what_was_asked_before_the_end_is_answered(daphne: Flow) -> None:
-    with socket.create_connection(("127.0.0.1", daphne.port)) as client:
+def test_what_was_asked_before_the_end_is_answered(fresh: Flow) -> None:
+    with socket.create_connection(("127.0.0.1", fresh.port)) as client:
         client.settimeout(60)
         client.sendall(b"GET /late HTTP/1.1\r\nHost: test\r\n\r\n")
-        assert daphne.process.stdout is not None
-        assert daphne.process.stdout.readline() == "asked\n"
-        daphne.process.send_signal(signal.SIGTERM)
+        assert fresh.process.stdout is not None
+        assert fresh.process.stdout.readline() == "asked\n"
+        fresh.process.send_signal(signal.SIGTERM)
         assert client.recv(100).startswith(b"HTTP/1.1 200")
-    assert daphne.process.wait(60) == 0
+    assert fresh.process.wait(60) == 0
 
 
 @given(st.binary(max_size=300), st.binary(min_size=4, max_size=4))

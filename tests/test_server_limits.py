@@ -210,7 +210,7 @@ async def test_a_streamed_body_stops_reading_when_it_is_full() -> None:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Flow]:
-    with flow("daphne") as running:
+    with flow() as running:
         yield running
 
 

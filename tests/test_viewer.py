@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 
@@ -10,7 +11,7 @@ from streaming.playback.commands import CommandError, Request
 from streaming.playback.credit import DropReason
 from streaming.playback.plan import stride_for
 from streaming.playback.playhead import Playhead
-from streaming.playback.protocol import CloseCode, Encoding, Status
+from streaming.playback.protocol import STRIDES, CloseCode, Encoding, ErrorCode, Status
 from streaming.playback.viewer import DataHeader, Viewer
 
 
@@ -29,7 +30,7 @@ def viewer(**options) -> Viewer:
 
 def pump(v: Viewer, now: float) -> list[DataHeader]:
     """Send what is due."""
-    sent = []
+    sent: list[DataHeader] = []
     while True:
         v.take_states(now)
         fetch = v.step(now)
@@ -209,6 +210,42 @@ def test_rows_are_paced_one_by_one() -> None:
 )  # fmt: skip
 def test_the_stride_keeps_within_max_fps(speed: float, max_fps: float, stride: int) -> None:
     assert stride_for(speed, 25.0, max_fps) == stride
+
+
+@pytest.mark.parametrize("speed", [0.05, 0.5, 1.0, 3.0, 5.0, 63.9, 64.0])
+@pytest.mark.parametrize("max_fps", [240.0, 60.0, 25.0, 10.0, 2.0, 0.5])
+def test_the_stride_is_the_smallest_power_of_two_that_does(speed: float, max_fps: float) -> None:
+    stride = stride_for(speed, 25.0, max_fps)
+    assert stride_for(-speed, 25.0, max_fps) == stride
+    assert stride.bit_count() == 1
+    assert speed * 25.0 / stride <= max_fps or stride == STRIDES[-1]
+    assert stride == 1 or speed * 25.0 / (stride / 2) > max_fps
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "hint"),
+    [
+        (lambda v: v.seek(1.0, frame=3000), ErrorCode.BAD_VALUE, "frame 3000: expected 0…2999"),
+        (lambda v: v.seek(1.0, time=120.5), ErrorCode.BAD_VALUE, "time 120.5: expected 0…120 s"),
+        (lambda v: v.seek(1.0, frame=1, generation=3), ErrorCode.BAD_VALUE, "more than 3, or none"),
+        (lambda v: v.acknowledge(100_000), ErrorCode.BAD_VALUE, "at most"),
+        (lambda v: v.request(Request(3000, 1)), ErrorCode.BAD_VALUE, "frame 3000: expected 0…2999"),
+        (lambda v: v.go_live(1.0), ErrorCode.NOT_LIVE, "finished recording: seek instead"),
+    ],
+)
+def test_an_error_says_what_is_right_and_changes_nothing(
+    command: Callable[[Viewer], None], code: ErrorCode, hint: str
+) -> None:
+    v = viewer()
+    v.seek(0.0, frame=700, generation=3)
+    pump(v, 0.0)
+    before = v.state(1.0)
+    with pytest.raises(CommandError) as caught:
+        command(v)
+    assert caught.value.code is code
+    assert hint in caught.value.message
+    assert v.state(1.0) == before
+    assert pump(v, 1.0) == []
 
 
 def test_rows_keep_within_max_fps_at_any_speed() -> None:

@@ -164,7 +164,7 @@ class ViewerHistory(RuleBasedStateMachine):
     @rule()
     def go_live(self) -> None:
         self.viewer.go_live(self.now)
-        behind = 0 if self.encoding is Encoding.ROWS else Fraction(LIVE_BEHIND) * Fraction(RATE)
+        behind = Fraction(RATE) * Fraction(0 if self.encoding is Encoding.ROWS else LIVE_BEHIND)
         self.model.position, self.model.held = max(Fraction(0), self.frames - 1 - behind), True
         self.model.speed, self.model.playing = Fraction(1), True
 

@@ -163,7 +163,7 @@ async def test_a_room_message_has_all_its_fields(server: RunningServer) -> None:
             "led_by": None,
         }
         await wire.say("pause", id="p")
-        led = await wire.until(lambda m: isinstance(m, dict) and m.get("led_by"))
+        led = await wire.until(lambda m: isinstance(m, dict) and bool(m.get("led_by")))
         assert led["led_by"] == {"id": you, "name": "Ann", "action": "pause"}
         answer = next((m for m in wire.said if m.get("id") == "p"), None)
         assert (answer or await wire.until_type("state", id="p"))["room"] == "fields"

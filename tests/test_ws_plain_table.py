@@ -23,6 +23,8 @@ from .conftest import ROOT, RunningServer, start_serving
 from .samples import RACE_SLUG
 from .websocket_client import Wire, open_wire
 
+pytestmark = pytest.mark.server
+
 MOMENTS = 150
 REAL_RACE = "openf1-2024-austria"
 
@@ -284,28 +286,9 @@ async def wire(races: Callable[[str], RunningServer]) -> Any:
 @pytest.mark.parametrize(
     ("text", "code", "hint"),
     [
-        ("{", "not_json", "expected an object"),
-        ("", "not_json", "expected an object"),
-        ("null", "not_json", "null"),
-        ("[]", "not_json", "array"),
-        ("{}", "unknown_action", "no action"),
-        ('{"action": "stop"}', "unknown_action", "expected one of"),
-        ('{"action": 5}', "unknown_action", "expected one of"),
-        ('{"action": "seek"}', "bad_value", "either frame"),
-        ('{"action": "seek", "frame": -1}', "bad_value", "0…"),
-        ('{"action": "seek", "frame": 1.5}', "bad_value", "integer"),
-        ('{"action": "seek", "frame": "7"}', "bad_value", "integer"),
-        ('{"action": "seek", "frame": true}', "bad_value", "integer"),
         ('{"action": "seek", "frame": NaN}', "not_json", "NaN"),
-        ('{"action": "seek", "time": -0.1}', "bad_value", "0…"),
-        ('{"action": "play", "speed": 0}', "bad_value", "0.05…64"),
-        ('{"action": "play", "speed": "1"}', "bad_value", "0.05…64"),
-        ('{"action": "speed", "speed": 65}', "bad_value", "0.05…64"),
-        ('{"action": "speed"}', "bad_value", "missing"),
+        ('{"action": "seek"}', "bad_value", "either frame"),
         ('{"action": "hello"}', "unknown_action", "replay.v1"),
-        ('{"action": "ack", "seq": 1}', "unknown_action", "replay.v1"),
-        ('{"action": "request", "frame": 0, "frames": 1}', "unknown_action", "replay.v1"),
-        ('{"action": "join", "room": "r"}', "unknown_action", "replay.v1"),
         ('{"action": "live"}', "not_live", "finished recording"),
     ],
 )
@@ -321,24 +304,24 @@ async def test_a_mistake_is_told_and_changes_nothing(
     assert set(error) == {"type", "code", "message"}
     # Had it moved or played, a row would come before that of the next seek.
     await wire.say("seek", frame=701)
-    assert [row["frame_index"] for row in [await wire.next()]] == [701]
+    assert [row["frame_index"] for row in [await wire.row()]] == [701]
 
 
 async def test_each_action_does_what_it_says(wire: Wire) -> None:
     await wire.say("seek", frame=1000)
-    assert (await wire.next())["frame_index"] == 1000
+    assert (await wire.row())["frame_index"] == 1000
     await wire.say("seek", time=60.0)
-    assert (await wire.next())["frame_index"] == 1500
+    assert (await wire.row())["frame_index"] == 1500
     await wire.say("speed", speed=-2)
     await wire.say("play")
-    back = [(await wire.next())["frame_index"] for _ in range(10)]
+    back = [(await wire.row())["frame_index"] for _ in range(10)]
     # Another direction sends again from the playhead on.
     assert back[1:] == sorted(set(back[1:]), reverse=True)
     assert back[-1] < 1500
     await wire.say("play", speed=4)
     await wire.say("seek", frame=2000)
     await wire.until(lambda m: m.get("frame_index") == 2000)
-    on = [(await wire.next())["frame_index"] for _ in range(10)]
+    on = [(await wire.row())["frame_index"] for _ in range(10)]
     # Four times as fast: each fourth frame, so that there are still 25 in a second.
     assert all(number % 4 == 0 for number in on)
     assert on == sorted(set(on))
@@ -346,7 +329,7 @@ async def test_each_action_does_what_it_says(wire: Wire) -> None:
     await wire.say("seek", frame=100)
     await wire.until(lambda m: m.get("frame_index") == 100)
     await wire.say("seek", frame=101)
-    assert (await wire.next())["frame_index"] == 101, "paused, so nothing came between"
+    assert (await wire.row())["frame_index"] == 101, "paused, so nothing came between"
 
 
 async def test_a_flood_while_playing_costs_a_row_each_at_most(wire: Wire) -> None:
@@ -361,4 +344,4 @@ async def test_a_flood_while_playing_costs_a_row_each_at_most(wire: Wire) -> Non
     # A row that was due between two seeks may have been sent as well.
     assert len(wire.rows) <= 2 * 302
     await wire.say("seek", frame=5)
-    assert (await wire.next())["frame_index"] == 5
+    assert (await wire.row())["frame_index"] == 5

@@ -1,9 +1,12 @@
-"""The protocol's tables and numbered rules, each against a real server: docs/protocol.md."""
+"""The protocol's tables and numbered rules, each against a real server: docs/protocol.md.
+
+What a rule says of many values is proven on the pure core, in test_viewer and
+test_protocol_commands; here a few of them show that the wire keeps it.
+"""
 
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import pytest
@@ -107,9 +110,10 @@ async def test_rule_3_a_seek_that_takes_long_is_told(server: RunningServer) -> N
         assert (await wire.until_type("state", status="buffering"))["frame"] == 2000
 
 
-@pytest.mark.parametrize("encoding", ["segments", "rows"])
-@pytest.mark.parametrize("max_fps", [None, 60.0, 10.0, 2.0])
-@pytest.mark.parametrize("speed", [0.5, 1.0, 5.0, 64.0, -64.0])
+@pytest.mark.parametrize(
+    ("encoding", "max_fps", "speed"),
+    [("segments", None, -64.0), ("segments", 10.0, 5.0), ("rows", 2.0, 64.0)],
+)
 async def test_rule_4_max_fps_holds_at_every_speed(
     server: RunningServer, encoding: str, max_fps: float | None, speed: float
 ) -> None:
@@ -130,27 +134,9 @@ async def test_rule_4_max_fps_holds_at_every_speed(
 @pytest.mark.parametrize(
     ("text", "code", "hint"),
     [
-        ("{", "not_json", "expected an object"),
-        ("[]", "not_json", "array"),
         ('{"action": "seek", "frame": NaN}', "not_json", "NaN"),
-        ("{}", "unknown_action", "expected one of hello, play"),
-        ('{"acton": "play"}', "unknown_action", "did you mean 'action'"),
         ('{"action": "pley"}', "unknown_action", "did you mean 'play'"),
-        ('{"action": "seek"}', "bad_value", "either frame .* or time"),
-        ('{"action": "seek", "frame": 1, "time": 1}', "bad_value", "either frame .* or time"),
         ('{"action": "seek", "frame": 3000}', "bad_value", "0…2999"),
-        ('{"action": "seek", "time": 120.5}', "bad_value", "0…120 s"),
-        ('{"action": "seek", "frame": 1, "generation": 3}', "bad_value", "more than 3"),
-        ('{"action": "speed", "speed": 0}', "bad_value", "0.05…64"),
-        ('{"action": "speed", "speed": -65}', "bad_value", "0.05…64"),
-        ('{"action": "play", "speed": "1"}', "bad_value", "0.05…64"),
-        ('{"action": "request", "frame": 0, "frames": 1001}', "bad_value", "1…1000"),
-        ('{"action": "request", "frame": 0, "frames": 1, "stride": 3}', "bad_value", "1, 2, 4"),
-        ('{"action": "ack", "seq": 100000}', "bad_value", "at most"),
-        ('{"action": "join", "room": "no room"}', "bad_value", "letters, digits"),
-        ('{"action": "leave"}', "no_room", "join one first"),
-        ('{"action": "live"}', "not_live", "seek instead"),
-        ('{"action": "hello"}', "out_of_turn", "already"),
     ],
 )
 async def test_rule_5_an_error_says_what_is_right_and_changes_nothing(
@@ -162,7 +148,7 @@ async def test_rule_5_an_error_says_what_is_right_and_changes_nothing(
         await wire.socket.send(text)
         error = await wire.until_type("error")
         assert error["code"] == code
-        assert re.search(hint, error["message"])
+        assert hint in error["message"]
         # The answer to the seek is not lost; until it is there, "buffering" may be told.
         data = await wire.first_data(generation=3)
         assert data[3] <= 700 < data[3] + data[4]

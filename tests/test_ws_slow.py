@@ -20,6 +20,8 @@ from .deaf_client import RECEIVE_BUFFER, DeafClient
 from .samples import ADMIN, PASSWORD, RACE_SLUG
 from .websocket_client import Wire, open_wire
 
+pytestmark = pytest.mark.server
+
 PATH = f"/ws/sessions/{RACE_SLUG}/"
 CLOSED = "/admin/streaming/liveconnection/closed/"
 
@@ -163,9 +165,9 @@ async def test_who_reads_nothing_at_all(impatient: RunningServer, dialect: str) 
     """The socket is full, so that neither `bye` nor the close can be seen: it ends all the same."""
     before = await slow_ones(impatient)
     async with watching(impatient) as watcher:
-        subprotocol, path = ("replay.v1", PATH)
-        if dialect == "plain":
-            subprotocol, path = (None, f"/ws/replay/{RACE_SLUG}")
+        plain = dialect == "plain"
+        subprotocol = None if plain else "replay.v1"
+        path = f"/ws/replay/{RACE_SLUG}" if plain else PATH
         with DeafClient(impatient.port, path, subprotocol=subprotocol) as deaf:
             if subprotocol:
                 deaf.say("hello", **DEAF[dialect])

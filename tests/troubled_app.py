@@ -3,7 +3,6 @@
 It prints `listening URL`. What can be asked of it, beside the service itself:
 
 GET /trouble/block    a handler stops the event loop for 300 ms, or longer than it ever stood still
-GET /trouble/busier   from now on the event loop has more to do each second
 ?trouble=slow-send    on a WebSocket's address: a middleware that takes 2 ms to pass a message on
 ?trouble=no-data      there: a middleware that fails where data is to be sent
 """
@@ -22,12 +21,6 @@ from streaming.server.daphne import run_server
 
 BLOCK_S = 0.3
 SLOW_SEND_S = 0.002
-# A quarter of a frame's 40 ms at first; a frame takes two or three turns of the loop. After a
-# minute still far below the 100 ms that would be a stall; where the machine is busy itself, on and
-# on until it shows.
-BUSY_FROM_S, BUSIER_EACH_SECOND = 0.01, 1.018
-
-_background: set[asyncio.Task[None]] = set()
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -37,9 +30,6 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         monitor = service.worker.registry.monitor
         longest = monitor and monitor.longest
         block(max(BLOCK_S, 1.5 * longest.duration_ms / 1000 if longest else 0.0))
-        await answer(send)
-    elif path == "/trouble/busier":
-        _background.add(asyncio.create_task(grow_busier()))
         await answer(send)
     elif (trouble := SENDING_TROUBLE.get(scope.get("query_string", b""))) is not None:
         # Past the server's own quick way of sending many at once.
@@ -51,14 +41,6 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 def block(seconds: float) -> None:
     time.sleep(seconds)
-
-
-async def grow_busier() -> None:
-    began = time.monotonic()
-    while True:
-        passed = time.monotonic() - began
-        block(BUSY_FROM_S * BUSIER_EACH_SECOND**passed)
-        await asyncio.sleep(0)
 
 
 def slowly(send: Any) -> Any:
@@ -91,11 +73,5 @@ def listening(port: int) -> None:
     print(f"listening http://127.0.0.1:{port}", flush=True)
 
 
-async def end() -> None:
-    for task in _background:
-        task.cancel()
-    await service.worker.drain()
-
-
 if __name__ == "__main__":
-    run_server(application, on_listening=listening, drain=end)
+    run_server(application, on_listening=listening, drain=service.worker.drain)

@@ -47,6 +47,12 @@ class Wire:
                 await self.say("ack", seq=value[2])
         return list(value)
 
+    async def row(self) -> dict[str, Any]:
+        """The next message, a row or a control message of the plain dialect."""
+        message = await self.next()
+        assert isinstance(message, dict)
+        return message
+
     async def until(self, condition: Callable[[Any], bool]) -> Any:
         """Read until a message fulfils `condition`; that one."""
         while True:
