@@ -18,6 +18,11 @@ from ..viewers import Truth, audience
 
 LOG_TIME = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)", re.MULTILINE)
 LIBRARY = "libfaketime.so.1"
+SLEEP = """import select, time
+time.sleep = lambda seconds: select.select([], [], [], seconds) and None
+"""
+"""Runs at the start of the service's processes. Python sleeps until a monotonic moment, which
+libfaketime turns into one before the epoch; `select` takes a length."""
 
 
 def _library() -> Path:
@@ -40,10 +45,12 @@ async def clock_set(stage: Stage) -> Seen:
 
 async def _clock_set(stage: Stage, redis_url: str) -> Seen:
     file = stage.fresh("clock")
+    file.with_name("sitecustomize.py").write_text(SLEEP)
     _set(file, 0)
     async with (
         stage.service(
             REDIS_URL=redis_url,
+            PYTHONPATH=str(file.parent),
             LD_PRELOAD=str(_library()),
             FAKETIME_TIMESTAMP_FILE=str(file),
             FAKETIME_CACHE_DURATION="1",
@@ -75,7 +82,6 @@ async def _clock_set(stage: Stage, redis_url: str) -> Seen:
 
 
 def _set(file: Path, hours: int) -> None:
-    file.parent.mkdir(exist_ok=True)
     file.write_text(f"{3600 * hours:+d}\n")
 
 
