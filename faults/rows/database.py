@@ -17,7 +17,8 @@ from ..service import Service
 from ..stage import SLUG, Stage
 
 OPEN_SECONDS = 1.0
-"""In which a session that is known opens, database or not."""
+"""In which a session that is known opens, database or not; five in the short form, on machines that
+do other work."""
 
 
 @contextmanager
@@ -33,7 +34,7 @@ def _locked(service: Service) -> Iterator[None]:
         database.close()
 
 
-async def look(service: Service, seconds: float) -> list[str]:
+async def look(service: Service, seconds: float, *, opens: float = OPEN_SECONDS) -> list[str]:
     """What new viewers and REST get while the database is away; promises that were not kept."""
     broken = []
     slowest = 0.0
@@ -49,7 +50,7 @@ async def look(service: Service, seconds: float) -> list[str]:
             break
         statuses.add((await service.get(f"/api/sessions/{SLUG}"))[0])
         await asyncio.sleep(0.5)
-    if slowest > OPEN_SECONDS:
+    if slowest > opens:
         broken.append(f"a known session opened after {slowest:.1f} s")
     if not statuses <= {200, 304, 503}:
         broken.append(f"REST answered {sorted(statuses)}")
@@ -62,7 +63,7 @@ async def sqlite_locked(stage: Stage) -> Seen:
         stage.watched(service, segments=20, rows=4) as people,
     ):
         with _locked(service):
-            broken = await look(service, stage.seconds(30, 5))
+            broken = await look(service, stage.seconds(30, 5), opens=stage.seconds(OPEN_SECONDS, 5))
             _, text = await service.get("/readyz")
         return await stage.after(
             people, service.ready, told=" ".join(text.split())[:120], broken=broken
@@ -80,7 +81,7 @@ async def _without_postgres(stage: Stage, server: Postgres) -> Seen:
         stage.watched(service, segments=20, rows=4) as people,
     ):
         await asyncio.to_thread(server.stop)
-        broken = await look(service, stage.seconds(30, 5))
+        broken = await look(service, stage.seconds(30, 5), opens=stage.seconds(OPEN_SECONDS, 5))
         _, text = await service.get("/readyz")
         await asyncio.to_thread(server.start)
         return await stage.after(

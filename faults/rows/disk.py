@@ -15,7 +15,7 @@ from ..report import Promise, Seen
 from ..service import Service
 from ..stage import Skip, Stage
 from ..viewers import Audience
-from .database import look
+from .database import OPEN_SECONDS, look
 from .imports import ENDED, PLAY, Imports, importing, table_source
 
 ROOM = 24_000_000
@@ -74,7 +74,9 @@ async def database_on_a_full_disk(stage: Stage) -> Seen:
     ):
         with _filled(imports.service.data_dir, 0):
             answers = await _write(imports.service, stage.count(12, 4))
-            broken = await look(imports.service, stage.seconds(15, 4))
+            broken = await look(
+                imports.service, stage.seconds(15, 4), opens=stage.seconds(OPEN_SECONDS, 5)
+            )
         return await _healed(stage, people, imports, answers, broken)
 
 
@@ -86,7 +88,9 @@ async def read_only_database(stage: Stage) -> Seen:
     ):
         with _immutable(imports.service.data_dir / "db.sqlite3"):
             answers = await _write(imports.service, stage.count(12, 4))
-            broken = await look(imports.service, stage.seconds(15, 4))
+            broken = await look(
+                imports.service, stage.seconds(15, 4), opens=stage.seconds(OPEN_SECONDS, 5)
+            )
         return await _healed(stage, people, imports, answers, broken)
 
 
