@@ -22,6 +22,7 @@ from streaming.redaction import shown
 from streaming.server.file_limit import connections_within, raise_file_limit
 
 from .logs import logging_settings
+from .page_headers import static_headers
 from .private_files import private_file, private_folder
 from .proxies import parse_networks
 
@@ -195,6 +196,7 @@ MIDDLEWARE = [
     "replayproject.database_away.DatabaseAwayMiddleware",
     "sessions_app.api.middleware.api_middleware",
     "csp.middleware.CSPMiddleware",
+    "replayproject.page_headers.page_headers",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -288,6 +290,11 @@ STATIC_ROOT = HOME_DIR / "staticfiles"
 SERVESTATIC_USE_FINDERS = True
 SERVESTATIC_AUTOREFRESH = DEBUG
 SERVESTATIC_MAX_AGE = 0 if DEBUG else 60
+SERVESTATIC_ADD_HEADERS_FUNCTION = static_headers
+SERVESTATIC_ALLOW_ALL_ORIGINS = False
+
+# Whose pages may frame the library and the player.
+EMBED_ORIGINS = _origins("EMBED_ORIGINS")
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -297,6 +304,9 @@ CONTENT_SECURITY_POLICY = {
         "base-uri": [SELF],
         "form-action": [SELF],
         "frame-ancestors": [NONE],
+        # No script may come from a string. The one exception starts the player's worker.
+        "require-trusted-types-for": ["'script'"],
+        "trusted-types": ["replay-worker"],
     }
 }
 # The page needs the screen and, for its links, the clipboard; nothing else of the machine.
@@ -319,8 +329,21 @@ SECURE_SSL_REDIRECT = _flag("SECURE_SSL_REDIRECT", False)
 # Whoever asks for these is on our side of the proxy.
 SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = _number("SECURE_HSTS_SECONDS", 0, 0, 100_000_000)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _flag("SECURE_HSTS_SUBDOMAINS", False)
+SECURE_HSTS_PRELOAD = _flag("SECURE_HSTS_PRELOAD", False)
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _flag("SECURE_COOKIES", False)
+# No script of ours reads either.
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+if SESSION_COOKIE_SECURE:
+    # By this name a browser takes a cookie only over TLS, for all paths, and of no other host.
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
+if EMBED_ORIGINS and not SESSION_COOKIE_SECURE:
+    raise ImproperlyConfigured("EMBED_ORIGINS: expected SECURE_COOKIES=1 with it, behind TLS")
+# A framed page is another site's: there the browser sends only cookies that say None.
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "None" if EMBED_ORIGINS else "Lax"
 
 # What an error page shows of the settings.
 DEFAULT_EXCEPTION_REPORTER_FILTER = "replayproject.error_pages.RedactingFilter"

@@ -33,7 +33,7 @@ function updateRow(row, fresh) {
   }
   freshCells.forEach((cell, at) => {
     if (at === 0) return;
-    if (cells[at].innerHTML !== cell.innerHTML) cells[at].innerHTML = cell.innerHTML;
+    if (cells[at].innerHTML !== cell.innerHTML) cells[at].replaceChildren(...cell.childNodes);
     if (cells[at].className !== cell.className) cells[at].className = cell.className;
     if (cells[at].title !== cell.title) cells[at].title = cell.title;
   });
@@ -91,9 +91,19 @@ function disclosures(part) {
   return part.querySelectorAll("details[id]");
 }
 
-/** @param {string} html */
+/**
+ * Trusted Types, where the browser has them; TypeScript's library does not know them yet.
+ * @type {{ createPolicy(name: string, rules: { createHTML(html: string): string }):
+ *   { createHTML(html: string): string } } | undefined}
+ */
+const policies = Reflect.get(window, "trustedTypes");
+
+// The page's security policy lets only this turn a string into HTML.
+const pages = policies?.createPolicy("replay-live", { createHTML: (html) => html });
+
+/** @param {string} html what this site answered to `refresh` */
 function update(html) {
-  const fresh = new DOMParser().parseFromString(html, "text/html");
+  const fresh = new DOMParser().parseFromString(pages?.createHTML(html) ?? html, "text/html");
   const body = rowsOf(document);
   const freshBody = rowsOf(fresh);
   if (body && freshBody) updateRows(body, freshBody);
