@@ -118,6 +118,18 @@ def _database(address: str) -> dict[str, Any]:
     return found
 
 
+def _mail_settings(address: str) -> dict[str, Any]:
+    """Django's settings of mail. Raises: ImproperlyConfigured without the password."""
+    scheme, separator, _ = address.partition("://")
+    if not separator or scheme not in ("smtp", "smtp+tls", "smtp+ssl"):
+        raise ImproperlyConfigured(
+            f"EMAIL_URL={shown(address)}: expected smtp+tls://user:password@host:port, "
+            "smtp+ssl://… or smtp://…"
+        )
+    found: dict[str, Any] = env.email_url_config(address)
+    return found
+
+
 DEBUG = _flag("DEBUG", False)
 # A checkout keeps its data in itself, an installed package where it is started.
 HOME_DIR = BASE_DIR if (BASE_DIR / "manage.py").is_file() else Path.cwd()
@@ -284,7 +296,25 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
-LOGIN_URL = "admin:login"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
+# A login ends so long after it began, wherever it is used.
+SESSION_COOKIE_AGE = _number("LOGIN_HOURS", 336, 1, 8_760) * 3600
+PASSWORD_RESET_TIMEOUT = 3600
+# How mail is sent; without it passwords cannot be reset over the page.
+EMAIL_URL = env.str("EMAIL_URL", default="")
+if EMAIL_URL:
+    _mail = _mail_settings(EMAIL_URL)
+    EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
+    EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_HOST"], _mail["EMAIL_PORT"] or 25
+    EMAIL_HOST_USER = _mail["EMAIL_HOST_USER"] or ""
+    EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_PASSWORD"] or ""
+    EMAIL_USE_TLS, EMAIL_USE_SSL = (
+        _mail.get("EMAIL_USE_TLS", False),
+        _mail.get("EMAIL_USE_SSL", False),
+    )
+    EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="") or "replay@localhost"
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
