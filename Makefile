@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run check test lint lint-pages bench faults fuzz build constraints clean
+.PHONY: run check test lint lint-pages bench faults fuzz build constraints lock sbom audit clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run ## install what running needs, then serve on http://127.0.0.1:8000 (PORT=…)
@@ -52,10 +52,27 @@ build: $(VENV)/.dev ## make the packages in dist/: the source archive, and the w
 constraints: $(VENV)/.python ## pin the newest versions that the requirements allow; then run all tests
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/python -m venv "$$folder" && \
 	"$$folder/bin/python" -m pip install --quiet --disable-pip-version-check \
-	  -r requirements-dev.txt 'psycopg[binary]>=3.2' && \
+	  -r requirements-dev.txt -r requirements-supply.txt 'psycopg[binary]>=3.2' && \
 	"$$folder/bin/python" -m pip freeze --all --exclude pip > "$$folder/frozen" && \
 	{ echo "# What was tested together; made by \`make constraints\`."; LC_ALL=C sort "$$folder/frozen"; } \
 	  > constraints.txt
+
+lock: $(VENV)/.python ## write requirements.lock: what a deployment installs, with hashes
+	@report=$$(mktemp) && trap 'rm -f "$$report"' EXIT && \
+	$(PIP) --dry-run --ignore-installed --report "$$report" \
+	  -r requirements-import.txt 'psycopg[binary]>=3.2' && \
+	$(BIN)/python .ci/lock.py < "$$report" > requirements.lock
+
+sbom: $(VENV)/.supply ## list what is delivered (CycloneDX) and its licences, in dist/
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+	  --output-format JSON -o dist/sbom.cdx.json requirements.lock
+	$(BIN)/pip-licenses --from mixed --format json --with-urls --output-file dist/licences.json \
+	  --packages $$(sed -n 's/==.*//p' requirements.lock)
+
+audit: $(VENV)/.supply ## look for known weaknesses of what requirements.lock pins
+	@$(BIN)/python .ci/audit.py $(BIN)/pip-audit --disable-pip --require-hashes --timeout 15 \
+	  --progress-spinner off --format json -r requirements.lock
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -72,6 +89,11 @@ $(VENV)/.run: $(VENV)/.python requirements.txt constraints.txt
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt requirements-import.txt
 	@echo "installing what tests need"
 	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.supply: $(VENV)/.run requirements-supply.txt requirements.lock
+	@echo "installing what listing and auditing dependencies needs"
+	@$(PIP) -r requirements-supply.txt -r requirements-import.txt 'psycopg[binary]>=3.2'
 	@touch $@
 
 clean: ## remove the virtual environment and the caches, not the data

@@ -17,14 +17,19 @@ from streaming.routing import websocket_urlpatterns  # noqa: E402
 from streaming.worker import WithWorker, Worker  # noqa: E402
 
 from .proxies import TrustedProxies  # noqa: E402
+from .request_limit import Rates, RequestLimit  # noqa: E402
 
 application = WithWorker(
     TrustedProxies(
-        ProtocolTypeRouter(
-            {
-                "http": django_application,
-                "websocket": SessionMiddlewareStack(URLRouter(websocket_urlpatterns)),
-            }
+        RequestLimit(
+            ProtocolTypeRouter(
+                {
+                    "http": django_application,
+                    "websocket": SessionMiddlewareStack(URLRouter(websocket_urlpatterns)),
+                }
+            ),
+            Rates(settings.REQUESTS_PER_SECOND, settings.HANDSHAKES_PER_SECOND),
+            login_cookie=settings.SESSION_COOKIE_NAME,
         ),
         settings.TRUSTED_PROXIES,
     ),

@@ -22,6 +22,7 @@ from streaming.redaction import shown
 from streaming.server.file_limit import connections_within, raise_file_limit
 
 from .logs import logging_settings
+from .page_headers import static_headers
 from .private_files import private_file, private_folder
 from .proxies import parse_networks
 
@@ -117,6 +118,18 @@ def _database(address: str) -> dict[str, Any]:
     return found
 
 
+def _mail_settings(address: str) -> dict[str, Any]:
+    """Django's settings of mail. Raises: ImproperlyConfigured without the password."""
+    scheme, separator, _ = address.partition("://")
+    if not separator or scheme not in ("smtp", "smtp+tls", "smtp+ssl"):
+        raise ImproperlyConfigured(
+            f"EMAIL_URL={shown(address)}: expected smtp+tls://user:password@host:port, "
+            "smtp+ssl://… or smtp://…"
+        )
+    found: dict[str, Any] = env.email_url_config(address)
+    return found
+
+
 DEBUG = _flag("DEBUG", False)
 # A checkout keeps its data in itself, an installed package where it is started.
 HOME_DIR = BASE_DIR if (BASE_DIR / "manage.py").is_file() else Path.cwd()
@@ -161,6 +174,12 @@ FILE_LIMIT = raise_file_limit()
 MAX_CONNECTIONS_WANTED = _number("MAX_CONNECTIONS", 20_000, 1, 1_000_000)
 MAX_CONNECTIONS = connections_within(FILE_LIMIT, MAX_CONNECTIONS_WANTED)
 MAX_CONNECTIONS_PER_ADDRESS = _number("MAX_CONNECTIONS_PER_ADDRESS", 20_000, 1, 1_000_000)
+# Of one session, and of one user of the site.
+MAX_CONNECTIONS_PER_SESSION = _number("MAX_CONNECTIONS_PER_SESSION", 20_000, 1, 1_000_000)
+MAX_CONNECTIONS_PER_USER = _number("MAX_CONNECTIONS_PER_USER", 100, 1, 1_000_000)
+# What one address, login or token may ask for; 0 for no limit.
+REQUESTS_PER_SECOND = _number("REQUESTS_PER_SECOND", 100, 0, 1_000_000)
+HANDSHAKES_PER_SECOND = _number("HANDSHAKES_PER_SECOND", 20, 0, 1_000_000)
 MESSAGES_PER_SECOND = _number("MESSAGES_PER_SECOND", 200, 1, 1_000_000)
 MAX_BODY_BYTES = _number("MAX_BODY_MB", 1, 1, 1_000_000) * 1_000_000
 ACK_TIMEOUT = _number("ACK_TIMEOUT", 60, 1, 3600)
@@ -196,6 +215,7 @@ MIDDLEWARE = [
     "replayproject.database_away.DatabaseAwayMiddleware",
     "sessions_app.api.middleware.api_middleware",
     "csp.middleware.CSPMiddleware",
+    "replayproject.page_headers.page_headers",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -277,7 +297,25 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
-LOGIN_URL = "admin:login"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
+# A login ends so long after it began, wherever it is used.
+SESSION_COOKIE_AGE = _number("LOGIN_HOURS", 336, 1, 8_760) * 3600
+PASSWORD_RESET_TIMEOUT = 3600
+# How mail is sent; without it passwords cannot be reset over the page.
+EMAIL_URL = env.str("EMAIL_URL", default="")
+if EMAIL_URL:
+    _mail = _mail_settings(EMAIL_URL)
+    EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
+    EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_HOST"], _mail["EMAIL_PORT"] or 25
+    EMAIL_HOST_USER = _mail["EMAIL_HOST_USER"] or ""
+    EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_PASSWORD"] or ""
+    EMAIL_USE_TLS, EMAIL_USE_SSL = (
+        _mail.get("EMAIL_USE_TLS", False),
+        _mail.get("EMAIL_USE_SSL", False),
+    )
+    EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="") or "replay@localhost"
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
@@ -289,6 +327,11 @@ STATIC_ROOT = HOME_DIR / "staticfiles"
 SERVESTATIC_USE_FINDERS = True
 SERVESTATIC_AUTOREFRESH = DEBUG
 SERVESTATIC_MAX_AGE = 0 if DEBUG else 60
+SERVESTATIC_ADD_HEADERS_FUNCTION = static_headers
+SERVESTATIC_ALLOW_ALL_ORIGINS = False
+
+# Whose pages may frame the library and the player.
+EMBED_ORIGINS = _origins("EMBED_ORIGINS")
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -298,6 +341,9 @@ CONTENT_SECURITY_POLICY = {
         "base-uri": [SELF],
         "form-action": [SELF],
         "frame-ancestors": [NONE],
+        # No script may come from a string. The one exception starts the player's worker.
+        "require-trusted-types-for": ["'script'"],
+        "trusted-types": ["replay-worker"],
     }
 }
 # The page needs the screen and, for its links, the clipboard; nothing else of the machine.
@@ -320,8 +366,21 @@ SECURE_SSL_REDIRECT = _flag("SECURE_SSL_REDIRECT", False)
 # The clients of these are on our side of the proxy.
 SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = _number("SECURE_HSTS_SECONDS", 0, 0, 100_000_000)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _flag("SECURE_HSTS_SUBDOMAINS", False)
+SECURE_HSTS_PRELOAD = _flag("SECURE_HSTS_PRELOAD", False)
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _flag("SECURE_COOKIES", False)
+# No script of ours reads either.
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+if SESSION_COOKIE_SECURE:
+    # By this name a browser takes a cookie only over TLS, for all paths, and of no other host.
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
+if EMBED_ORIGINS and not SESSION_COOKIE_SECURE:
+    raise ImproperlyConfigured("EMBED_ORIGINS: expected SECURE_COOKIES=1 with it, behind TLS")
+# A framed page is another site's: there the browser sends only cookies that say None.
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "None" if EMBED_ORIGINS else "Lax"
 
 # What an error page shows of the settings.
 DEFAULT_EXCEPTION_REPORTER_FILTER = "replayproject.error_pages.RedactingFilter"

@@ -17,5 +17,6 @@ urlpatterns = [
     path("livez", livez, name="livez"),
     path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
+    path("", include("replayproject.accounts")),
     path("", include("streaming.urls")),
 ]

@@ -76,6 +76,7 @@ class Worker:
         redis_url: str = "",
         name: str = "",
         limits: Limits | None = None,
+        connections: OpenConnections | None = None,
         catalogue: Catalogue | None = None,
         frame_store_bytes: int = 64_000_000,
         share_frames: bool = True,
@@ -88,6 +89,7 @@ class Worker:
             redis_url: of the Redis that all workers share; "" for a single worker.
             name: of this worker, unique among those that share it; host and process by default.
             limits: of connections and messages.
+            connections: none yet, with the limits of a session and a user.
             catalogue: of sessions; the database's by default.
             frame_store_bytes: bound of the frames in memory.
             share_frames: whether made frames are offered to the other workers.
@@ -103,7 +105,7 @@ class Worker:
             catalogue=self.catalogue,
             shared=SharedCache(redis) if redis is not None and share_frames else None,
         )
-        self.connections = OpenConnections()
+        self.connections = OpenConnections() if connections is None else connections
         self.admission = Admission(limits or Limits(), self.connections, self.catalogue)
         self.rights = RightsReview(self.connections)
         self.wheel = TimerWheel()
@@ -142,6 +144,10 @@ class Worker:
                 connections_per_address=settings.MAX_CONNECTIONS_PER_ADDRESS,
                 messages_per_second=settings.MESSAGES_PER_SECOND,
                 ack_timeout=settings.ACK_TIMEOUT,
+            ),
+            connections=OpenConnections(
+                per_session=settings.MAX_CONNECTIONS_PER_SESSION,
+                per_user=settings.MAX_CONNECTIONS_PER_USER,
             ),
             frame_store_bytes=settings.FRAME_STORE_BYTES,
             share_frames=settings.FRAME_STORE_SHARED,

@@ -117,6 +117,7 @@ def test_the_secret_key_is_kept_and_private(tmp_path: Path) -> None:
         ("REDIS_URL", "http://:geheim@cache", "REDIS_URL=http://:***@cache: expected"),
         ("REDIS_URL", "redis://:ge/heim@cache", "REDIS_URL=redis://***: expected"),
         ("DATABASE_URL", "postgres://u:ge/heim@host/db", "DATABASE_URL=postgres://***: expected"),
+        ("EMAIL_URL", "mail://u:geheim@host", "EMAIL_URL=mail://u:***@host: expected smtp+tls://"),
         ("DATABASE_URL", "u:geheim@host", "DATABASE_URL=***: expected"),
     ],
 )

@@ -79,6 +79,10 @@ Dispatch = Callable[[dict[str, Any]], Awaitable[None]]
 MAX_HELD = 64
 """Commands kept until a session is ready: a client may send `play` as soon as it is connected."""
 
+CROWDED_SECONDS = 30.0
+"""After which to come back to a session or as a user that has all its connections: somebody else
+has to leave first, which takes longer than a worker that is full for a moment."""
+
 BURST_SECONDS = 2.0
 """How many seconds' worth of messages may come at once: a page that was hidden catches up."""
 
@@ -321,6 +325,7 @@ class Connection:
             return
         if not self._allowance.take(started_ns / SECOND):
             reason = f"more than {self._allowance.rate} messages/s"
+            self._services.registry.refused("messages")
             self.pump.close(CloseCode.TOO_MANY, bye(reason, 5.0))
             return
         try:
@@ -374,7 +379,14 @@ class Connection:
         try:
             info, visitor = await self._services.admission.admit(self, self._scope, self.slug)
         except Refused as refused:
+            if refused.code is CloseCode.TOO_MANY:
+                self._services.registry.refused("connections")
             self.pump.close(refused.code, bye(refused.reason, refused.retry_after))
+            return
+        limit, problem = self._services.connections.crowded_for(self, self.slug, visitor.name)
+        if limit:
+            self._services.registry.refused(limit)
+            self.pump.close(CloseCode.TOO_MANY, bye(problem, CROWDED_SECONDS))
             return
         self.info, self.visitor = info, visitor
         self.statistics.about["user"] = visitor.name

@@ -27,9 +27,14 @@ class Closable(Protocol):
 class OpenConnections:
     """All connections of one worker."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, per_session: int = 20_000, per_user: int = 100) -> None:
+        """per_session, per_user: how many may watch one session, or be of one user of the site."""
         self._open: set[Closable] = set()
         self._by_address: Counter[str] = Counter()
+        self._per_session = per_session
+        self._per_user = per_user
+        self._by_group: Counter[tuple[str, str]] = Counter()
+        self._groups: dict[Closable, list[tuple[str, str]]] = {}
         self._all_gone: asyncio.Event | None = None
         self.draining = False
 
@@ -53,11 +58,30 @@ class OpenConnections:
         self._open.add(connection)
         self._by_address[connection.address] += 1
 
+    def crowded_for(self, connection: Closable, session: str, user: str) -> tuple[str, str]:
+        """Count an open connection as one of its session, and of its user if `user` is not "".
+
+        Returns: the limit that this would exceed and the reason in words, both "" if none.
+        """
+        groups = [("session", session, self._per_session)]
+        if user:
+            groups.append(("user", user, self._per_user))
+        for kind, name, most in groups:
+            if self._by_group[kind, name] >= most:
+                return f"connections_per_{kind}", f"{kind} {name!r} has its {most} connections"
+        self._groups[connection] = [(kind, name) for kind, name, _ in groups]
+        self._by_group.update(self._groups[connection])
+        return "", ""
+
     def remove(self, connection: Closable) -> None:
         """`connection` has ended. Safe to call for one that was never added."""
         if connection not in self._open:
             return
         self._open.remove(connection)
+        for group in self._groups.pop(connection, ()):
+            self._by_group[group] -= 1
+            if not self._by_group[group]:
+                del self._by_group[group]
         self._by_address[connection.address] -= 1
         if not self._by_address[connection.address]:
             del self._by_address[connection.address]

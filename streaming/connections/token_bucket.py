@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class TokenBucket:
-    """Tokens that come back with time; each event takes one.
+    """Tokens that come back with time; each event takes one or more.
 
     Attributes:
         rate: tokens that come back a second.
@@ -20,11 +20,15 @@ class TokenBucket:
         self._tokens = burst
         self._at = now
 
-    def take(self, now: float) -> bool:
-        """Take a token at time `now`. Returns: whether there was one."""
+    def take(self, now: float, cost: float = 1.0) -> bool:
+        """Take `cost` tokens at time `now`. Returns: whether there were so many."""
         self._tokens = min(self.burst, self._tokens + (now - self._at) * self.rate)
         self._at = now
-        if self._tokens < 1.0:
+        if self._tokens < cost:
             return False
-        self._tokens -= 1.0
+        self._tokens -= cost
         return True
+
+    def wait(self, cost: float = 1.0) -> float:
+        """Seconds from the last `take` until there are `cost` tokens."""
+        return max(0.0, (cost - self._tokens) / self.rate)

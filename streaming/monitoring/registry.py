@@ -79,6 +79,7 @@ class Registry:
         self._started_at = wall()
         self._opened = 0
         self._closed: dict[int, int] = {}
+        self._refused: dict[str, int] = {}
         self._frames_before = (clock(), 0)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -147,6 +148,10 @@ class Registry:
             self._blocks_with_space.append(block)
         self._closed[code] = self._closed.get(code, 0) + 1
         self._unsent.append(Closed(statistics, reason, code, self._clock(), self._wall()))
+
+    def refused(self, limit: str) -> None:
+        """Somebody was refused. limit: the name of the limit that was reached."""
+        self._refused[limit] = self._refused.get(limit, 0) + 1
 
     def get(self, connection_id: str) -> ConnectionStatistics | None:
         """The statistics of an open connection."""
@@ -299,6 +304,7 @@ class Registry:
             "connections": len(self._block_of),
             "opened": self._opened,
             "closed": dict(self._closed),
+            "refused": dict(self._refused),
             "frames_rate": max(0.0, (frames - frames_before) / passed_s),
             "cpu": cpu,
             "memory": memory,

@@ -96,8 +96,13 @@ class WorkersCollector(Collector):
         dropped = CounterMetricFamily(
             "replay_dropped_frames", "Frames never sent.", labels=["worker", "reason"]
         )
+        refused = CounterMetricFamily(
+            "replay_refused", "Refused with 429 or 4429.", labels=["worker", "limit"]
+        )
         for worker in workers:
             name = worker["name"]
+            for limit, count in worker.get("refused", {}).items():
+                refused.add_metric([name, limit], count)
             opened.add_metric([name], worker["opened"])
             for code, count in worker["closed"].items():
                 closed.add_metric([name, str(code)], count)
@@ -109,7 +114,7 @@ class WorkersCollector(Collector):
         counts = Counter(row["verdict"] for row in self._snapshot.rows)
         for verdict in Verdict:
             verdicts.add_metric([verdict.value], counts[verdict.value])
-        yield from (opened, closed, dropped, verdicts)
+        yield from (opened, closed, refused, dropped, verdicts)
 
     def _loops(self, workers: list[dict[str, Any]]) -> Iterator[Metric]:
         lag = GaugeMetricFamily(

@@ -53,10 +53,21 @@ function differs(node, fresh) {
   return false;
 }
 
-/** @param {Element} root @param {string} html */
+/**
+ * Trusted Types, where the browser has them; TypeScript's library does not know them yet.
+ * @type {{ createPolicy(name: string, rules: { createHTML(html: string): string }):
+ *   { createHTML(html: string): string } } | undefined}
+ */
+const policies = Reflect.get(window, "trustedTypes");
+
+// The page's security policy lets only this turn a string into HTML.
+const pages = policies?.createPolicy("replay-live", { createHTML: (html) => html });
+
+/** @param {Element} root @param {string} html what this site answered to `refresh` */
 function update(root, html) {
   const focused = document.activeElement;
-  Idiomorph.morph(root, html, {
+  const fresh = new DOMParser().parseFromString(pages?.createHTML(html) ?? html, "text/html");
+  Idiomorph.morph(root, [...fresh.body.childNodes], {
     morphStyle: "innerHTML",
     callbacks: {
       beforeNodeMorphed: differs,

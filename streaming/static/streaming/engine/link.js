@@ -6,6 +6,20 @@ import { Connection } from "./connection.js";
 /** @typedef {import("./connection.js").Order} Order */
 /** @typedef {import("./connection.js").Report} Report */
 
+const WORKER_SCRIPT = new URL("./worker.js", import.meta.url).href;
+
+/**
+ * Trusted Types, where the browser has them; TypeScript's library does not know them yet.
+ * @type {{ createPolicy(name: string, rules: { createScriptURL(): string }):
+ *   { createScriptURL(url: string): string } } | undefined}
+ */
+const trustedTypes = Reflect.get(globalThis, "trustedTypes");
+
+// The page's security policy lets no other script be started from a string.
+const scripts = trustedTypes?.createPolicy("replay-worker", {
+  createScriptURL: () => WORKER_SCRIPT,
+});
+
 /**
  * @param {(report: Report) => void} receive
  * @returns {(order: Order) => void} gives an order to the connection
@@ -22,7 +36,7 @@ export function openLink(receive) {
     orders.push(order);
     worker.postMessage(order);
   };
-  const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  const worker = new Worker(scripts?.createScriptURL("") ?? WORKER_SCRIPT, { type: "module" });
   let alive = false;
   worker.onmessage = (event) => {
     alive = true;
