@@ -64,7 +64,7 @@ def test_a_password_is_reset_once_by_mail(anna: User, client: Client) -> None:
     answer = client.post("/password/", {"email": "anna@example.org"}, follow=True)
     assert b"Look at your mail" in answer.content
     [letter] = mail.outbox
-    [link] = re.findall(r"https?://testserver(/password/\S+)", letter.body)
+    [link] = re.findall(r"https?://testserver(/password/\S+)", str(letter.body))
     form = client.get(link, follow=True)
     new = {"new_password1": "a quite new one 7", "new_password2": "a quite new one 7"}
     answer = client.post(form.redirect_chain[-1][0], new, follow=True)

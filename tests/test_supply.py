@@ -45,8 +45,8 @@ def test_every_requirement_is_in_the_lock() -> None:
 def test_the_lock_has_the_versions_that_are_tested() -> None:
     pinned = {}
     for line in (ROOT / "constraints.txt").read_text().splitlines()[1:]:
-        name, _, version = line.partition("==")
-        pinned[canonicalize_name(name)] = Version(version)
+        name, _, number = line.partition("==")
+        pinned[canonicalize_name(name)] = Version(number)
     for name, version in locked().items():
         assert pinned.get(canonicalize_name(name)) == version, f"{name}: run `make lock`"
 
