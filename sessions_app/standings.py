@@ -139,14 +139,17 @@ def positions(
     grid: Integers | None = None,
     finish_frame: Integers | None = None,
     retired_frame: Integers | None = None,
+    finish_time: Floats | None = None,
 ) -> NDArray[np.int32]:
     """Race order in every frame: 1 for the leader, shape (frames, cars), no position twice.
 
     progress: laps. start_frame: of the race; before it the order is the grid's. grid: each car's
     place on the grid, 1…, shape (cars,); without it the order of progress at the start.
-    finish_frame, retired_frame: per car, `NEVER` if not. Classified are the cars that finished by
-    laps completed, then by who crossed the line first; whoever retires goes behind everyone who
-    is still driving; a car never seen comes last.
+    finish_frame, retired_frame: per car, `NEVER` if not. finish_time: per car, any unit: who
+    finished first where two finish within one frame; without it the frames decide.
+
+    Classified are the cars that finished by laps completed, then by who crossed the line first;
+    whoever retires goes behind everyone who is still driving; a car never seen comes last.
     """
     frames, cars = progress.shape
     score = np.array(progress, dtype=np.float64)
@@ -174,7 +177,8 @@ def positions(
         at = retired[car]
         score[at:, car] = -1000.0 + (0.0 if np.isnan(score[at, car]) else score[at, car])
     finished = np.flatnonzero(finish != NEVER)
-    for rank, car in enumerate(finished[np.argsort(finish[finished], kind="stable")]):
+    moment = finish if finish_time is None else np.asarray(finish_time, dtype=np.float64)
+    for rank, car in enumerate(finished[np.argsort(moment[finished], kind="stable")]):
         laps = np.rint(score[finish[car], car])
         score[finish[car] :, car] = laps - 1e-6 * rank
     score[np.isnan(score)] = -2000.0

@@ -201,6 +201,14 @@ def test_every_pit_stop_changes_tyres(bahrain: ImportResult) -> None:
         assert stops[column] == len(stints) - 1, entity.code
 
 
+def test_the_order_after_a_red_flag_is_the_official_one(race: Importing) -> None:
+    result = race("openf1-2023-zandvoort")
+    last = result.columns.values["position"][-1]
+    order = [result.entities[i].number for i in np.argsort(last)]
+    # On the road; 44 finished 23 ms ahead of 4.
+    assert order[:10] == ["1", "14", "11", "10", "55", "44", "4", "23", "81", "31"]
+
+
 def test_two_cars_as_json(race: Importing) -> None:
     result = race("openf1-json/canada-2cars")
     assert [e.code for e in result.entities] == ["1", "63"]

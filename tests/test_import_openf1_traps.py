@@ -291,6 +291,54 @@ def test_a_lap_after_the_flag_is_no_lap_of_the_race(tmp_path: Path) -> None:
     assert max(lap.number for lap in result.laps) == LAPS
 
 
+@pytest.mark.parametrize("numbers", [(1, 44, 77), (1,)])
+def test_the_end_of_the_session_is_no_lap(tmp_path: Path, numbers: tuple[int, ...]) -> None:
+    race = RaceFolder(numbers)
+    for number in numbers:
+        race.laps.append(
+            {
+                **race.lap(number, LAPS),
+                "lap_number": LAPS + 1,
+                "date_start": stamp(START + 60.0 + crossing(2, LAPS)),
+                "lap_duration": None,
+                "duration_sector_1": None,
+                "duration_sector_2": None,
+                "duration_sector_3": None,
+            }
+        )
+    result = imported(race, tmp_path)
+    finishes = {e.entity: e.frame for e in result.events if e.kind == "finish"}
+    for index, number in enumerate(numbers):
+        assert finishes[str(number)] == pytest.approx(at(crossing(index, LAPS)), abs=1)
+    order = result.columns.values["position"][at(crossing(0, LAPS) + 1)]
+    assert order.tolist() == [i + 1 for i in range(len(numbers))]
+
+
+def test_cars_that_finish_within_one_frame_end_in_the_order_of_their_times(tmp_path: Path) -> None:
+    race = RaceFolder((77, 1))
+    for number, seconds in ((77, 0.005), (1, 0.015)):
+        last = race.lap(number, LAPS)
+        begin = crossing(race.numbers.index(number), LAPS - 1)
+        # The later number crosses 10 ms before the earlier one.
+        last["lap_duration"] = round(crossing(1, LAPS) + seconds - begin, 3)
+    result = imported(race, tmp_path)
+    codes = [e.code for e in result.entities]
+    assert codes == ["1", "77"]
+    assert result.columns.values["position"][-1].tolist() == [2, 1]
+
+
+def test_a_start_that_the_following_laps_contradict_is_not_believed(tmp_path: Path) -> None:
+    race = RaceFolder()
+    for number in race.numbers:
+        # The start signal after a red flag, written over that of lap 1.
+        race.lap(number, 1)["date_start"] = stamp(START + 60.0)
+    result = imported(race, tmp_path)
+    assert result.metadata["race_start_frame"] == at(0.0)
+    laps = [lap for lap in result.laps if lap.start_frame is not None and lap.end_frame is not None]
+    assert len(laps) == 3 * LAPS
+    assert all(lap.end_frame > lap.start_frame for lap in laps)  # type: ignore[operator]
+
+
 def test_a_lapped_car_finishes_with_fewer_laps(tmp_path: Path) -> None:
     race = RaceFolder()
     # Car 77 drives so slowly that it loses a lap.

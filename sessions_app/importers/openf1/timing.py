@@ -8,7 +8,7 @@ starts of a run of laps.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ Floats = NDArray[np.float64]
 
 MAX_LAPS = 1000
 """More than any race; a larger lap number is a broken row."""
+_SAME_INSTANT = 0.05
+"""Seconds within which no two cars cross a line again and again: rows that agree to this are not
+of crossings."""
 _MAX_DISAGREEMENT = 1.0
 """Seconds by which a start may differ from the one before plus its duration. Beyond that one of
 them is wrong, and the two laps are placed apart."""
@@ -41,6 +44,12 @@ class CarLaps:
     @property
     def count(self) -> int:
         return len(self.start)
+
+    def first(self, count: int) -> CarLaps:
+        """Laps 1 to `count`."""
+        return CarLaps(
+            self.start[:count], self.duration[:count], self.sectors[:count], self.pit_out[:count]
+        )
 
     @property
     def end(self) -> Floats:
@@ -91,7 +100,55 @@ def read_laps(table: Table) -> dict[int, CarLaps]:
             pit_out[index] = own["is_pit_out_lap"]
         duration = np.where(np.isnan(duration), sectors.sum(axis=1), duration)
         duration[~(duration > 0)] = np.nan
-        result[int(driver)] = CarLaps(settled_starts(start, duration), duration, sectors, pit_out)
+        result[int(driver)] = CarLaps(start, duration, sectors, pit_out)
+    for driver in _ended_by_the_session(result):
+        result[driver] = result[driver].first(result[driver].count - 1)
+    return {
+        driver: replace(
+            laps, start=settled_starts(ordered_starts(laps.start, laps.duration), laps.duration)
+        )
+        for driver, laps in result.items()
+    }
+
+
+def _ended_by_the_session(cars: Mapping[int, CarLaps]) -> list[int]:
+    """Cars whose last row is no lap but the end of the session: untimed, and begun at the same
+    instant as that of another car. Lap 1 begins for all at once."""
+    last = {
+        driver: float(laps.start[-1])
+        for driver, laps in cars.items()
+        if laps.count > 1 and np.isnan(laps.duration[-1]) and np.isnan(laps.sectors[-1]).all()
+    }
+    return [
+        driver
+        for driver, start in last.items()
+        if any(abs(start - t) <= _SAME_INSTANT for other, t in last.items() if other != driver)
+    ]
+
+
+def ordered_starts(start: Floats, duration: Floats) -> Floats:
+    """Lap starts that follow each other: of those that contradict the others, the fewest are left
+    out, first of all those that no neighbour's duration confirms."""
+    known = np.flatnonzero(~np.isnan(start))
+    times = start[known]
+    if not (np.diff(times) < 0).any():
+        return start
+    with np.errstate(invalid="ignore"):
+        fits = np.abs(start[:-1] + duration[:-1] - start[1:]) <= _MAX_DISAGREEMENT
+    weight = 1.0 + np.append(fits, False) + np.insert(fits, 0, False)
+    best, before = weight[known], np.full(len(known), -1)
+    for i in range(1, len(known)):
+        earlier = np.flatnonzero(times[:i] <= times[i])
+        if earlier.size:
+            j = earlier[np.argmax(best[earlier])]
+            best[i] += best[j]
+            before[i] = j
+    kept, i = [], int(np.argmax(best))
+    while i >= 0:
+        kept.append(known[i])
+        i = int(before[i])
+    result = np.full(len(start), np.nan)
+    result[kept] = start[kept]
     return result
 
 
@@ -136,6 +193,9 @@ def race_start(laps: Mapping[int, CarLaps]) -> float | None:
 def crossings(laps: CarLaps) -> Floats:
     """When the line was crossed at the end of lap 1, 2…, seconds since 1970; NaN where unknown."""
     following = np.append(laps.start[1:], np.nan)
+    if laps.count > 1 and np.isnan(laps.duration[-1]):
+        # What follows the last timed lap may be the end of the session, not a lap.
+        following[-2] = np.nan
     return np.where(np.isnan(following), laps.end, following)
 
 
