@@ -16,6 +16,7 @@ class ImportOptions:
     them. mapping: what the columns of a table mean. lead, tail: seconds kept before the start and
     after the last car's finish. frame_rate: frames a second, None for the source's usual one.
     year, round: of the season, where the source does not tell. bounds: what reading may cost.
+    strict: refuse a source of which anything cannot be believed, instead of leaving that out.
     """
 
     title: str = ""
@@ -27,3 +28,4 @@ class ImportOptions:
     year: int | None = None
     round: int | None = None
     bounds: Bounds = field(default_factory=Bounds)
+    strict: bool = False
