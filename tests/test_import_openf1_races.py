@@ -100,6 +100,18 @@ def test_the_race_ends_as_it_did(austria: ImportResult) -> None:
     assert (status != CarStatus.RETIRED).sum() == (status == CarStatus.FINISHED).sum() == 19
 
 
+def test_the_classification_has_the_penalties(austria: ImportResult) -> None:
+    order = austria.metadata["classification"]["order"]
+    official = "RUS PIA SAI HAM VER HUL PER MAG RIC GAS LEC OCO STR TSU ALB BOT ZHO ALO SAR NOR"
+    assert [row["entity"] for row in order] == official.split()
+    added = {r["entity"]: r["penalty_seconds"] for r in order if r["penalty_seconds"]}
+    # Albon loses a place by it; the others served theirs at a stop.
+    assert added == {"VER": 10, "ALB": 5}
+    assert [r["road_position"] for r in order[13:15]] == [15, 14]
+    served = {r["entity"] for r in order for p in r["penalties"] if p["served"]}
+    assert served == {"ALO", "HAM", "PER"}
+
+
 def test_finishing_gaps_are_the_official_ones(austria: ImportResult) -> None:
     gap = dict(
         zip(

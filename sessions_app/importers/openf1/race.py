@@ -24,6 +24,7 @@ from .folder import SPECS, find_tables, read_car_table, read_small_tables
 from .frames import FrameBuilder, TimeBase, grid_places, red_spans
 from .outline import Outline, outline_for
 from .overtakes import overtakes
+from .penalties import classification
 from .records import (
     entities_of,
     events_of,
@@ -276,6 +277,10 @@ def _result(
     progress(0.97, "collecting laps and events")
     report.unseen_share = round(unseen_share(builder), 6)
     year = options.year or datetime.fromtimestamp(base.start, UTC).year
+    road = builder.values["position"][-1].tolist()
+    final = classification(
+        ordered, codes, road, messages, small.get("session_result"), base, report
+    )
     return ImportResult(
         title=options.title or _title(source, small.get("sessions"), outline, year),
         kind=_kind(small.get("sessions")),
@@ -306,6 +311,7 @@ def _result(
             "outline_file": outline.path.name if outline.path else "",
             "outline_distance_m": round(outline.fit / 10.0, 1),
             "total_laps": total_laps,
+            "classification": final,
             "race_start_frame": base.start_frame,
             "race_start_time": datetime.fromtimestamp(base.start, UTC).isoformat(),
             "finish_frame": min(
