@@ -8,7 +8,9 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html
 
+from .importers.report import summary
 from .models import Entity, Event, Geometry, ImportJob, Lap, Session, Stint
 from .storing import delete_recording
 
@@ -32,13 +34,19 @@ class SessionAdmin(admin.ModelAdmin):
     search_fields = ("slug", "title", "source")
     readonly_fields = (
         "slug", "state", "progress", "message", "frame_rate", "frame_count", "version",
-        "recording", "source", "start_time", "created_at", "updated_at",
+        "recording", "source", "start_time", "created_at", "updated_at", "import_report",
     )  # fmt: skip
+    exclude = ("report",)
     inlines = (EntityInline,)
 
     @admin.display(description="minutes", ordering="frame_count")
     def minutes(self, session: Session) -> str:
         return f"{session.duration / 60:.1f}"
+
+    @admin.display(description="import report")
+    def import_report(self, session: Session) -> str:
+        lines = summary(session.report)
+        return format_html("<pre>{}</pre>", "\n".join(lines)) if lines else "–"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Sessions come from imports: a row without a recording could not be played."""

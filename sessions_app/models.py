@@ -62,6 +62,9 @@ class Session(models.Model):
     )
     source = models.CharField(max_length=255, blank=True, help_text="Where it was imported from.")
     metadata = models.JSONField(default=dict, blank=True)
+    report = models.JSONField(
+        default=dict, blank=True, help_text="What its import left out and why; empty if none was."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -146,6 +146,7 @@ def positions(
     grid: Integers | None = None,
     finish_frame: Integers | None = None,
     retired_frame: Integers | None = None,
+    finish_time: Floats | None = None,
 ) -> NDArray[np.int32]:
     """Compute the race order in every frame.
 
@@ -158,6 +159,8 @@ def positions(
         grid: each car's place on the grid, 1…, shape (cars,); None for the order at the start.
         finish_frame: of each car, shape (cars,), `NEVER` if it did not finish.
         retired_frame: of each car, shape (cars,), `NEVER` if it did not retire.
+        finish_time: of each car, in any unit: who finished first where two finish within one
+            frame; None lets the frames decide.
 
     Returns:
         int32, shape (frames, cars): 1 for the leader, no position twice in a frame.
@@ -188,7 +191,8 @@ def positions(
         at = retired[car]
         score[at:, car] = -1000.0 + (0.0 if np.isnan(score[at, car]) else score[at, car])
     finished = np.flatnonzero(finish != NEVER)
-    for rank, car in enumerate(finished[np.argsort(finish[finished], kind="stable")]):
+    moment = finish if finish_time is None else np.asarray(finish_time, dtype=np.float64)
+    for rank, car in enumerate(finished[np.argsort(moment[finished], kind="stable")]):
         laps = np.rint(score[finish[car], car])
         score[finish[car] :, car] = laps - 1e-6 * rank
     score[np.isnan(score)] = -2000.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -11,13 +12,16 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import DataError, IntegrityError, transaction
 
-from .importers.result import GeometryRecord, ImportResult
+from .importers.result import GeometryRecord, ImportResult, ImportSourceError
 from .importers.text import cleaned
+from .importers.validation import validated
 from .locks import SessionLock, remove_leftovers
 from .models import Entity, Event, Geometry, Lap, Session, Stint
 from .recording.file import write_recording
+
+logger = logging.getLogger(__name__)
 
 Progress = Callable[[float, str], None]
 
@@ -70,10 +74,12 @@ def store_result(
     Raises:
         SlugTaken: If there is a session of that slug, and it is not to be replaced.
         SessionBusy: If another process is storing that session.
+        ImportSourceError: If nothing is left that can be stored; strict, if anything is wrong.
         ValidationError: For a slug that cannot stand in an address.
         InvalidColumns: If the frames do not fit their schema.
         OSError: If the recording cannot be written, for example for want of space.
     """
+    result = validated(result)
     remove_leftovers()
     with nullcontext(lock) if lock is not None else SessionLock(slug) as held:
         return _store(
@@ -117,14 +123,22 @@ def _store(
         progress=lambda fraction: report(fraction, "writing the recording"),
     )
     lock.add_leftover(before)
-    with transaction.atomic():
-        # Read again: the access may have been changed while the recording was written.
-        there = Session.objects.select_for_update().filter(slug=slug).first()
-        session = _filled(there or Session(slug=slug), result, access, name)
-        session.version = version
-        session.save()
-        _replace_rows(session, result)
-        together()
+    try:
+        with transaction.atomic():
+            # Read again: somebody may have changed who may watch while the recording was written.
+            there = Session.objects.select_for_update().filter(slug=slug).first()
+            session = _filled(there or Session(slug=slug), result, access, name)
+            session.version = version
+            session.save()
+            _replace_rows(session, result)
+            together()
+    except (IntegrityError, DataError) as error:
+        # What `validated` should have found: the program's fault, not the source's.
+        logger.exception("storing %s", slug)
+        raise ImportSourceError(
+            "the database does not take what was made of the source: expected records that "
+            "`validated` checked (the log has the reason)"
+        ) from error
     report(1.0, "ready")
     return session
 
@@ -153,6 +167,7 @@ def _filled(session: Session, result: ImportResult, access: str | None, name: st
     session.recording = name
     session.source = result.source[:255]
     session.metadata = dict(result.metadata)
+    session.report = {} if result.report is None else result.report.as_dict()
     if access is not None:
         session.access = access
     session.clean_fields(exclude=("version",))

@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from sessions_app.importers.report import Done, Report
 from sessions_app.models import Event, Session
 
 from .small_race import CODES, FRAMES, store_small_race
@@ -200,6 +201,64 @@ def test_unknown_session_is_404(client: Client) -> None:
     assert response.json()["code"] == "not_found"
     assert "nowhere" in response.json()["message"]
     assert response["Cache-Control"] == "no-store"
+
+
+class TestReport:
+    """What an import left out, over REST and in the admin."""
+
+    @pytest.fixture(autouse=True)
+    def reported(self, race: Session) -> None:
+        report = Report()
+        report.read("laps", None, 12, [1.0, 44.0])
+        report.leave_out(Done.VALUE, "a number", table="laps", column="x", row=3, found="'<b>'")
+        race.report = report.as_dict()
+        race.metadata["classification"] = {
+            "source": "race_control",
+            "order": [
+                {
+                    "entity": CODES[0],
+                    "position": 1,
+                    "road_position": 2,
+                    "status": "finished",
+                    "laps": 3,
+                    "penalty_seconds": 0,
+                    "penalties": [],
+                }
+            ],
+        }
+        race.save()
+
+    def test_examples_are_for_staff(self, client: Client) -> None:
+        told = client.get("/api/sessions/small/report").json()
+        assert (told["rows_read"], told["values_left_out"]) == (12, 1)
+        assert told["tables"][0]["entities"] == 2
+        assert told["findings"][0]["count"] == 1
+        assert told["findings"][0]["examples"] == []
+        client.force_login(User.objects.create_user("boss", is_staff=True))
+        told = client.get("/api/sessions/small/report").json()
+        assert told["findings"][0]["examples"] == [{"file": "", "row": 3, "found": "'<b>'"}]
+
+    def test_a_session_without_an_import_has_none(self, client: Client) -> None:
+        Session.objects.create(slug="empty", title="Empty")
+        answer = client.get("/api/sessions/empty/report")
+        assert (answer.status_code, answer.json()["code"]) == (404, "no_report")
+        assert client.get("/api/sessions/empty/classification").json() == {
+            "source": "",
+            "order": [],
+        }
+
+    def test_the_classification_names_the_place_on_the_road(self, client: Client) -> None:
+        told = client.get("/api/sessions/small/classification").json()
+        assert told["source"] == "race_control"
+        assert (told["order"][0]["position"], told["order"][0]["road_position"]) == (1, 2)
+
+    def test_the_admin_shows_it(self, client: Client) -> None:
+        client.force_login(User.objects.create_superuser("admin"))
+        pk = Session.objects.get(slug="small").pk
+        page = client.get(f"/admin/sessions_app/session/{pk}/change/").content.decode()
+        assert "laps x: 1 × value left out, expected a number" in page
+        assert "&lt;b&gt;" in page
+        assert "<b>" not in page
 
 
 class TestAccess:

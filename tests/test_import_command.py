@@ -88,17 +88,40 @@ def test_a_failed_import_gives_way(recordings: Path, source: Path) -> None:
 def test_bad_input_leaves_nothing_behind(recordings: Path, source: Path) -> None:
     laps = source / "laps.csv"
     laps.write_text(laps.read_text().replace("40.4,", "quick,", 1))
-    message = refusal("openf1", str(source), "--slug", "race")
+    message = refusal("openf1", str(source), "--slug", "race", "--strict")
     assert message == (f"{laps}, row 1, column lap_duration: 'quick' found: expected a number")
     assert not Session.objects.exists()
     assert not list(recordings.iterdir())
+
+
+def test_a_bad_value_is_left_out_and_reported(
+    recordings: Path, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    laps = source / "laps.csv"
+    laps.write_text(laps.read_text().replace("40.4,", "quick,", 1))
+    call_command("import_session", "openf1", str(source), "--slug", "race")
+    report = Session.objects.get(slug="race").report
+    assert report["values_left_out"] == 1
+    assert report["findings"] == [
+        {
+            "table": "laps",
+            "column": "lap_duration",
+            "expected": "a number",
+            "done": "value left out",
+            "count": 1,
+            "examples": [{"file": "laps.csv", "row": 1, "found": "'quick'"}],
+        }
+    ]
+    output = capsys.readouterr().out
+    assert "laps lap_duration: 1 × value left out, expected a number" in output
+    assert "laps.csv, row 1: 'quick' found" in output
 
 
 def test_bad_input_leaves_what_was_there(recordings: Path, source: Path) -> None:
     call_command("import_session", "openf1", str(source), "--slug", "race")
     before = Session.objects.get(slug="race")
     (source / "laps.csv").write_text("broken")
-    refusal("openf1", str(source), "--slug", "race", "--replace")
+    refusal("openf1", str(source), "--slug", "race", "--replace", "--strict")
     after = Session.objects.get(slug="race")
     assert after.version == before.version
     assert after.recording_path.is_file()

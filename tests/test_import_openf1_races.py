@@ -16,6 +16,7 @@ import pytest
 from sessions_app.importers.openf1 import import_openf1
 from sessions_app.importers.options import ImportOptions
 from sessions_app.importers.result import ImportResult, ImportSourceError
+from sessions_app.importers.validation import validated
 from sessions_app.racing import CarStatus
 from sessions_app.recording import MISSING, encode_segments
 
@@ -97,6 +98,18 @@ def test_the_race_ends_as_it_did(austria: ImportResult) -> None:
     out = [e.code for e, s in zip(austria.entities, status, strict=True) if s == CarStatus.RETIRED]
     assert out == ["NOR"]
     assert (status != CarStatus.RETIRED).sum() == (status == CarStatus.FINISHED).sum() == 19
+
+
+def test_the_classification_has_the_penalties(austria: ImportResult) -> None:
+    order = austria.metadata["classification"]["order"]
+    official = "RUS PIA SAI HAM VER HUL PER MAG RIC GAS LEC OCO STR TSU ALB BOT ZHO ALO SAR NOR"
+    assert [row["entity"] for row in order] == official.split()
+    added = {r["entity"]: r["penalty_seconds"] for r in order if r["penalty_seconds"]}
+    # Albon loses a place by it; the others served theirs at a stop.
+    assert added == {"VER": 10, "ALB": 5}
+    assert [r["road_position"] for r in order[13:15]] == [15, 14]
+    served = {r["entity"] for r in order for p in r["penalties"] if p["served"]}
+    assert served == {"ALO", "HAM", "PER"}
 
 
 def test_finishing_gaps_are_the_official_ones(austria: ImportResult) -> None:
@@ -201,6 +214,14 @@ def test_every_pit_stop_changes_tyres(bahrain: ImportResult) -> None:
         assert stops[column] == len(stints) - 1, entity.code
 
 
+def test_the_order_after_a_red_flag_is_the_official_one(race: Importing) -> None:
+    result = race("openf1-2023-zandvoort")
+    last = result.columns.values["position"][-1]
+    order = [result.entities[i].number for i in np.argsort(last)]
+    # On the road; 44 finished 23 ms ahead of 4.
+    assert order[:10] == ["1", "14", "11", "10", "55", "44", "4", "23", "81", "31"]
+
+
 def test_two_cars_as_json(race: Importing) -> None:
     result = race("openf1-json/canada-2cars")
     assert [e.code for e in result.entities] == ["1", "63"]
@@ -221,12 +242,38 @@ def test_two_cars_as_csv_without_laps(race: Importing) -> None:
     assert (result.columns.values["x"] != MISSING).mean() > 0.99
 
 
-def test_the_broken_tables_are_refused_in_one_line(realdata: Path) -> None:
+def test_tables_without_positions_are_refused_in_one_line(realdata: Path) -> None:
     folder = realdata / "openf1-csv-malformed"
     if not folder.is_dir():
         pytest.skip(f"no real recording at {folder}")
+    with pytest.raises(ImportSourceError) as strict:
+        import_openf1(folder, ImportOptions(strict=True))
+    message = str(strict.value)
+    assert "session_9161_laps.csv, row 1, column 17: 37 values found: expected 16" in message
     with pytest.raises(ImportSourceError) as caught:
         import_openf1(folder, ImportOptions())
-    message = str(caught.value)
-    assert "session_9161_laps.csv, row 1, column 17: 37 values found: expected 16" in message
-    assert "\n" not in message
+    assert "no table of positions: expected location.parquet" in str(caught.value)
+
+
+def test_stints_without_a_first_lap_do_not_cost_the_race(race: Importing) -> None:
+    result = race("openf1-2024-silverstone")
+    assert result.report is not None
+    found = {(f["table"], f["column"]): f for f in result.report.as_dict()["findings"]}
+    assert found["stints", "lap_start"]["count"] == 1
+    assert found["stints", "lap_start"]["done"] == "row left out"
+    example = found["stints", "lap_start"]["examples"][0]
+    assert (example["file"], example["row"]) == ("driver_number=10/stints.parquet", 1)
+    order = [result.entities[i].number for i in np.argsort(result.columns.values["position"][-1])]
+    assert order[:3] == ["44", "1", "4"]
+
+
+def test_three_cars_whose_first_lap_carries_the_restart(race: Importing) -> None:
+    result = validated(race("openf1-2024-suzuka-3cars"))
+    assert [e.code for e in result.entities] == ["1", "2", "3"]
+    # The race began at 05:03, and again after a red flag at 05:32, which is what lap 1 says.
+    assert result.metadata["race_start_time"].startswith("2024-04-07T05:03:4")
+    assert all(
+        lap.end_frame >= lap.start_frame
+        for lap in result.laps
+        if lap.start_frame is not None and lap.end_frame is not None
+    )

@@ -134,6 +134,45 @@ def test_the_top_bar(race: PlayerPage) -> None:
     assert race.text("#weather").split("\n")[:4] == ["Air", "22 °C", "Track", "34 °C"]
 
 
+def test_what_the_import_left_out_can_be_read(race: PlayerPage) -> None:
+    order = [
+        {"entity": "C01", "position": 1, "road_position": 1, "status": "finished"},
+        {"entity": "C00", "position": 2, "road_position": 2, "status": "disqualified"},
+    ]
+    finding = {
+        "table": "stints",
+        "column": "lap_start",
+        "expected": "a number",
+        "done": "row left out",
+        "count": 4,
+        "examples": [{"file": "stints.csv", "row": 3, "found": "no value"}],
+    }
+    report = {
+        "rows_read": 1200,
+        "rows_left_out": 4,
+        "values_left_out": 0,
+        "files_left_out": 0,
+        "records_left_out": 0,
+        "unseen_share": 0.0123,
+        "estimated": [],
+        "missing_tables": ["weather"],
+        "tables": [{"table": "stints", "files": 1, "rows": 40, "entities": 20}],
+        "findings": [finding],
+    }
+    final = {"source": "race_control", "order": [{**row, "penalty_seconds": 5} for row in order]}
+    race.page.route("**/classification", lambda route: route.fulfill(json=final))
+    race.page.route("**/report", lambda route: route.fulfill(json=report))
+    race.page.get_by_role("button", name="About this recording").click()
+    about = race.page.get_by_role("dialog", name="About this recording")
+    expect(about).to_contain_text("1,200 rows read. Left out: 4 rows")
+    expect(about).to_contain_text("Not seen: 1.23 %.")
+    expect(about).to_contain_text("stints lap_start: 4 × row left out, expected a number")
+    expect(about).to_contain_text("stints.csv, row 3: no value")
+    expect(about.get_by_role("row").nth(2)).to_contain_text("disqualified, +5 s penalty")
+    race.page.keyboard.press("Escape")
+    expect(about).to_be_hidden()
+
+
 def test_race_control_follows_the_playhead_both_ways(race: PlayerPage) -> None:
     feed = race.page.get_by_role("tabpanel", name="Race control")
     race.until_page("document.querySelectorAll('.feed li').length === 2")

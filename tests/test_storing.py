@@ -7,13 +7,21 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError
+from django.db import DatabaseError, IntegrityError
 
+from sessions_app.importers.report import Report
+from sessions_app.importers.result import (
+    EventRecord,
+    ImportSourceError,
+    LapRecord,
+    StintRecord,
+)
 from sessions_app.locks import SessionBusy, SessionLock, remove_leftovers
-from sessions_app.models import Entity, Session
+from sessions_app.models import Entity, Lap, Session
 from sessions_app.recording.file import Recording
 from sessions_app.storing import SlugTaken, store_result
 
@@ -184,13 +192,58 @@ class TestLeftovers:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_database_that_refuses_leaves_no_file(recordings: Path) -> None:
-    result = small_race(60)
-    twice = dataclasses.replace(result, laps=[result.laps[0], result.laps[0]])
-    with pytest.raises(DatabaseError):
-        store_result(twice, slug="race")
+def test_a_database_that_refuses_leaves_no_file(
+    recordings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise IntegrityError("CHECK constraint failed: lap_ends_after_start")
+
+    monkeypatch.setattr(Lap.objects, "bulk_create", refuse)
+    with pytest.raises(ImportSourceError) as caught:
+        store_result(small_race(60), slug="race")
+    assert str(caught.value) == (
+        "the database does not take what was made of the source: expected records that "
+        "`validated` checked (the log has the reason)"
+    )
     assert not Session.objects.exists()
     assert list(recordings.iterdir()) == []
+
+
+LAP = LapRecord("C00", 90, 10, 20)
+STINT = StintRecord("C00", 90, 1, 2)
+WRONG: dict[str, tuple[str, object]] = {
+    "a lap twice": ("laps", [LAP, LAP]),
+    "a lap that ends before it starts": ("laps", [dataclasses.replace(LAP, end_frame=5)]),
+    "a lap of nobody": ("laps", [dataclasses.replace(LAP, entity="?")]),
+    "a lap number too large": ("laps", [dataclasses.replace(LAP, number=40_000)]),
+    "a lap of endless time": ("laps", [dataclasses.replace(LAP, duration=float("inf"))]),
+    "a lap outside the frames": ("laps", [dataclasses.replace(LAP, end_frame=10**6)]),
+    "a stint twice": ("stints", [STINT, STINT]),
+    "a stint that ends before it starts": ("stints", [dataclasses.replace(STINT, lap_end=0)]),
+    "a stint with a negative age": ("stints", [dataclasses.replace(STINT, tyre_age_at_start=-1)]),
+    "an event outside the frames": ("events", [EventRecord(10**6, "flag")]),
+    "an event of a negative lap": ("events", [EventRecord(5, "flag", lap=-1)]),
+    "an event of nobody": ("events", [EventRecord(5, "flag", entity="?")]),
+    "a year that is none": ("year", -1),
+    "metadata without a number": ("metadata", {"length": float("nan")}),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_breaks_a_rule_of_the_database_is_left_out_and_listed(
+    recordings: Path, what: str
+) -> None:
+    field, value = WRONG[what]
+    changes: dict[str, Any] = {field: value, "report": Report()}
+    wrong = dataclasses.replace(small_race(60), **changes)
+    session = store_result(wrong, slug="race")
+    findings = session.report["findings"]
+    assert sum(f["count"] for f in findings) == 1
+    assert findings[0]["examples"][0]["found"]
+    strict = dataclasses.replace(wrong, report=Report(strict=True))
+    with pytest.raises(ImportSourceError, match="expected"):
+        store_result(strict, slug="other")
+    assert not Session.objects.filter(slug="other").exists()
 
 
 def test_entities_must_be_those_of_the_columns(recordings: Path) -> None:

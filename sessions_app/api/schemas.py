@@ -97,6 +97,8 @@ class SessionLinks(Schema):
     events: str
     laps: str
     standings: str
+    classification: str
+    report: str
     frames: str
     segments: str | None = Field(description="Prefix of /<stride>/<index>.")
     recording: str | None
@@ -206,6 +208,84 @@ class LapsOut(Schema):
 
     laps: list[LapOut]
     stints: list[StintOut]
+
+
+class PenaltyOut(Schema):
+    """A time penalty as race control announced it."""
+
+    seconds: int
+    reason: str
+    frame: int = Field(description="When it was announced.")
+    served: str = Field(
+        description='"announced", or "pit stop" if one followed; empty: added to the time.'
+    )
+
+
+class ClassifiedOut(Schema):
+    """One entity's place in the end."""
+
+    entity: str
+    position: int
+    road_position: int = Field(description="Without the stewards: where it ended on the road.")
+    status: Literal["finished", "retired", "disqualified"]
+    laps: int
+    penalty_seconds: int = Field(description="Added to its time.")
+    penalties: list[PenaltyOut]
+
+
+class ClassificationOut(Schema):
+    """The final order with penalties and disqualifications. Empty without a finish."""
+
+    source: Literal["session_result", "race_control", ""] = Field(
+        description="Official results, or the order on the road with race control's rulings."
+    )
+    order: list[ClassifiedOut]
+
+
+class ExampleOut(Schema):
+    """Where one of them was found. row: 1-based data row."""
+
+    file: str
+    row: int | None
+    found: str
+
+
+class FindingOut(Schema):
+    """Everything of one kind that was not believed."""
+
+    table: str
+    column: str
+    expected: str
+    done: str = Field(description="row left out, value left out, file left out, value recovered…")
+    count: int
+    examples: list[ExampleOut] = Field(description="The first few; for staff only.")
+
+
+class CoverageOut(Schema):
+    """What was read of one table. first, last: of its times."""
+
+    table: str
+    files: int
+    rows: int
+    entities: int
+    first: datetime | None
+    last: datetime | None
+
+
+class ReportOut(Schema):
+    """What an import left out, what it read and what is a guess."""
+
+    rows_read: int
+    rows_left_out: int
+    values_left_out: int
+    files_left_out: int
+    records_left_out: int
+    unseen_share: float | None = Field(description="Of all samples, 0 to 1.")
+    estimated: list[str]
+    missing_tables: list[str]
+    tables: list[CoverageOut]
+    findings: list[FindingOut]
+    findings_not_listed: int = Field(description="Of kinds beyond the first hundred.")
 
 
 class StandingOut(Schema):

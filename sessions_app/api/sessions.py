@@ -17,6 +17,7 @@ from .errors import ApiError, ErrorOut
 from .recordings import schema_of
 from .schemas import (
     BoundsOut,
+    ClassificationOut,
     EntityOut,
     EventOut,
     EventsOut,
@@ -25,6 +26,7 @@ from .schemas import (
     LapOut,
     LapsOut,
     RecordingSchemaOut,
+    ReportOut,
     SessionDetail,
     SessionLinks,
     SessionOut,
@@ -75,7 +77,7 @@ async def list_sessions(
     async def build() -> SessionPage:
         count = about["count"]
         first = (filters.page - 1) * filters.page_size
-        page = sessions.defer("metadata").annotate(entity_count=Count("entities"))
+        page = sessions.defer("metadata", "report").annotate(entity_count=Count("entities"))
         ordered = page.order_by(F("start_time").desc(nulls_last=True), "slug")
         return SessionPage(
             items=[
@@ -188,6 +190,8 @@ def _links(session: Session) -> SessionLinks:
         events=f"{base}/events",
         laps=f"{base}/laps",
         standings=f"{base}/standings",
+        classification=f"{base}/classification",
+        report=f"{base}/report",
         frames=f"{base}/frames",
         segments=versioned and f"{versioned}/segments",
         recording=versioned and f"{versioned}/recording",
@@ -328,3 +332,46 @@ async def get_laps(
         )
 
     return await _answer(request, session, "laps", entity or "", build)
+
+
+@router.get(
+    "sessions/{slug:slug}/classification",
+    response={200: ClassificationOut, **ERRORS},
+    operation_id="get_classification",
+    summary="Final classification of a session",
+)
+async def get_classification(request: HttpRequest, slug: str) -> HttpResponse:
+    """The final order with time penalties and disqualifications, and the order on the road."""
+    session = await session_for(request, slug)
+
+    async def build() -> ClassificationOut:
+        metadata = await Session.objects.values_list("metadata", flat=True).aget(pk=session.pk)
+        found = metadata.get("classification") or {"source": "", "order": []}
+        return ClassificationOut(**found)
+
+    return await _answer(request, session, "classification", build)
+
+
+@router.get(
+    "sessions/{slug:slug}/report",
+    response={200: ReportOut, **ERRORS},
+    operation_id="get_report",
+    summary="Report of a session's import",
+)
+async def get_report(request: HttpRequest, slug: str) -> HttpResponse:
+    """What the import left out and why, what it read and what is a guess. Examples name files and
+    values of the source: for staff only."""
+    session = await session_for(request, slug)
+    staff = await is_staff(request)
+
+    async def build() -> ReportOut:
+        report = await Session.objects.values_list("report", flat=True).aget(pk=session.pk)
+        if not report:
+            raise ApiError(404, f"Session {slug!r} has no import report.", code="no_report")
+        if not staff:
+            findings = [{**finding, "examples": []} for finding in report["findings"]]
+            report = {**report, "findings": findings}
+        return ReportOut(**report)
+
+    tag = session_tag(session, "report", "staff" if staff else "")
+    return await revalidated(request, tag, build, shared=False)

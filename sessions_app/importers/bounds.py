@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from .result import ImportSourceError
+from .errors import ImportSourceError, SourceTooLarge
 
 MAX_COLUMNS = 2_000
 """Of one table; OpenF1's widest has 16."""
@@ -53,28 +53,28 @@ class Allowance:
     rows: int = 0
 
     def take_bytes(self, path: Path, count: int) -> None:
-        """Count bytes that a file unpacks to. Raises: ImportSourceError beyond the bound."""
+        """Count bytes that a file unpacks to. Raises: SourceTooLarge beyond the bound."""
         self.unpacked_bytes += count
         if self.unpacked_bytes > self.bounds.unpacked_bytes:
-            raise ImportSourceError(
+            raise SourceTooLarge(
                 f"the source unpacks to more than {self.bounds.unpacked_bytes / 1e6:,.0f} MB: "
                 "expected less (IMPORT_UNPACKED_MB)",
                 file=path,
             )
 
     def take_rows(self, path: Path, count: int) -> None:
-        """Count rows of a table. Raises: ImportSourceError beyond the bound."""
+        """Count rows of a table. Raises: SourceTooLarge beyond the bound."""
         self.rows += count
         if self.rows > self.bounds.rows:
-            raise ImportSourceError(
+            raise SourceTooLarge(
                 f"the source has more than {self.bounds.rows:,} rows: expected fewer (IMPORT_ROWS)",
                 file=path,
             )
 
     def check_columns(self, path: Path, count: int) -> None:
-        """Raises: ImportSourceError if a table has too many columns."""
+        """Raises: SourceTooLarge if a table has too many columns."""
         if count > MAX_COLUMNS:
-            raise ImportSourceError(
+            raise SourceTooLarge(
                 f"{count:,} columns found: expected at most {MAX_COLUMNS:,}", file=path
             )
 
@@ -82,8 +82,8 @@ class Allowance:
         """A regular file's bytes, unpacked if its name ends with .gz.
 
         most: a bound of its own for this file, in bytes.
-        Raises: ImportSourceError for what is no regular file, is beyond a bound, or is no whole
-        gzip file; OSError if it cannot be read.
+        Raises: SourceTooLarge beyond a bound; ImportSourceError for what is no regular file, or no
+        whole gzip file; OSError if it cannot be read.
         """
         data = bytearray()
         with open_regular(path) as stream:
@@ -92,7 +92,7 @@ class Allowance:
                 self.take_bytes(path, len(block))
                 data += block
                 if most is not None and len(data) > most:
-                    raise ImportSourceError(
+                    raise SourceTooLarge(
                         f"more than {most:,} bytes found: expected fewer", file=path
                     )
         return data
@@ -193,7 +193,7 @@ def bounded_memory(most: int) -> Iterator[None]:
         yield
     except MemoryError as error:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-        raise ImportSourceError(
+        raise SourceTooLarge(
             f"the import needs more than {most / 1e6:,.0f} MB of memory: expected a smaller source "
             "(IMPORT_MEMORY_MB)"
         ) from error

@@ -22,6 +22,7 @@ class ImportOptions:
         year: of the season, where the source does not have it.
         round: of the season, likewise.
         bounds: limits of bytes, rows and files that are read.
+        strict: refuse a source of which anything cannot be believed, instead of leaving that out.
     """
 
     title: str = ""
@@ -33,3 +34,4 @@ class ImportOptions:
     year: int | None = None
     round: int | None = None
     bounds: Bounds = field(default_factory=Bounds)
+    strict: bool = False

@@ -14,6 +14,8 @@ from datetime import datetime
 from typing import Any
 
 from ..recording import Columns
+from .errors import ImportSourceError as ImportSourceError
+from .report import Report
 from .text import MESSAGE_LENGTH, cleaned, is_clean, shown
 
 MAX_CODE = 40
@@ -28,40 +30,12 @@ def no_progress(_fraction: float, _message: str) -> None:
     """A `Progress` for callers that show none."""
 
 
-class ImportSourceError(Exception):
-    """A source that cannot be imported. Its message is one line of at most 500 characters: file,
-    row and column, what was found there, and what was expected. It may show paths and values of the
-    source, and is therefore for staff and the log."""
-
-    def __init__(
-        self,
-        problem: str,
-        *,
-        file: object = None,
-        row: int | None = None,
-        column: str | None = None,
-    ) -> None:
-        """row: 1-based data row (the header is not counted)."""
-        self.problem, self.row = problem, row
-        place = [] if file is None else [_end_of(str(file))]
-        if row is not None:
-            place.append(f"row {row}")
-        if column is not None:
-            place.append(f"column {cleaned(column, 60)}")
-        super().__init__(cleaned(f"{', '.join(place)}: {problem}" if place else problem))
-
-
 def _clean(record: object, **lengths: int) -> None:
     """Make texts of a new record safe to show, and as short as the database keeps them."""
     for name, most in lengths.items():
         text = getattr(record, name)
         if text:
             object.__setattr__(record, name, cleaned(text, most))
-
-
-def _end_of(path: str, most: int = 200) -> str:
-    """A long path's end, where the file's name is."""
-    return path if len(path) <= most else f"…{path[1 - most :]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +174,7 @@ class ImportResult:
         year: of the season; None if unknown.
         round: of the season; None if unknown.
         metadata: JSON-able, such as circuit, total_laps, race_start_frame.
+        report: what was left out; None for a result that is no import.
     """
 
     title: str
@@ -215,6 +190,7 @@ class ImportResult:
     year: int | None = None
     round: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    report: Report | None = None
 
     def __post_init__(self) -> None:
         _clean(self, title=200, kind=20, source=255)

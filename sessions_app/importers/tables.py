@@ -11,7 +11,8 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from .bounds import MAX_FIELD, Allowance, open_regular
-from .result import ImportSourceError
+from .errors import ImportSourceError, SourceTooLarge
+from .report import MAX_EXAMPLES, Done, Report
 from .text import shown
 
 NULLS = ("", "null", "None", "NaN", "nan", "NaT", "NA")
@@ -49,11 +51,19 @@ class ColumnType(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns of equal length by name, and the file they came from."""
+    """Columns of equal length by name, and where each row came from.
+
+    path: of the file, or of the first of several. numbers: each row's 1-based data row in its file,
+    None for 1, 2, 3…. files, file_of: the files of joined tables and each row's index into them.
+    """
 
     path: Path
     columns: Mapping[str, NDArray[Any]]
     rows: int
+    name: str = ""
+    numbers: NDArray[np.int32] | None = None
+    files: tuple[Path, ...] = ()
+    file_of: NDArray[np.int16] | None = None
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.columns[name]
@@ -65,7 +75,86 @@ class Table:
         """The rows chosen by a mask or by their indices, in that order."""
         columns = {name: values[keep] for name, values in self.columns.items()}
         rows = int(keep.sum()) if keep.dtype == np.bool_ else len(keep)
-        return Table(self.path, columns, rows)
+        return replace(
+            self,
+            columns=columns,
+            rows=rows,
+            numbers=self._numbers()[keep],
+            file_of=None if self.file_of is None else self.file_of[keep],
+        )
+
+    def with_columns(self, **columns: NDArray[Any]) -> Table:
+        """The same rows with columns added or replaced."""
+        return replace(self, columns={**self.columns, **columns})
+
+    def _numbers(self) -> NDArray[np.int32]:
+        if self.numbers is not None:
+            return self.numbers
+        return np.arange(1, self.rows + 1, dtype=np.int32)
+
+    def place(self, row: int) -> tuple[Path, int]:
+        """The file that a row (an index) came from, and its 1-based data row there."""
+        path = self.path if self.file_of is None else self.files[self.file_of[row]]
+        return path, row + 1 if self.numbers is None else int(self.numbers[row])
+
+    def believed(
+        self,
+        report: Report,
+        wrong: NDArray[np.bool_],
+        column: str,
+        expected: str,
+        done: Done,
+        *,
+        known: bool = False,
+    ) -> Table:
+        """The table without the wrong rows (`Done.ROW`), or with no value where one is wrong
+        (`Done.VALUE`); each is counted in the report.
+
+        Raises: ImportSourceError for the first if the import is strict and it is not known.
+        """
+        at = np.flatnonzero(wrong)
+        if not at.size:
+            return self
+        values = self.columns[column]
+        for row in at[:MAX_EXAMPLES]:
+            file, number = self.place(int(row))
+            report.leave_out(
+                done,
+                expected,
+                table=self.name,
+                file=file,
+                row=number,
+                column=column,
+                found=_shown_value(values[row]),
+                known=known,
+            )
+        if at.size > MAX_EXAMPLES:
+            report.leave_out(
+                done,
+                expected,
+                table=self.name,
+                column=column,
+                count=int(at.size) - MAX_EXAMPLES,
+                known=known,
+            )
+        if done is Done.ROW:
+            return self.where(~wrong)
+        if done is Done.RECOVERED:
+            return self
+        cleared = values.copy()
+        cleared[at] = _FILLER[values.dtype.kind]
+        return self.with_columns(**{column: cleared})
+
+
+_FILLER: Mapping[str, Any] = {"f": np.nan, "b": False, "O": ""}
+"""What stands for "no value", by the kind of array."""
+
+
+def _shown_value(value: Any) -> str:
+    """A cell of a converted column, for the report."""
+    if isinstance(value, str):
+        return shown(value) if value else "no value"
+    return "no value" if np.isnan(value) else f"{value:.12g}"
 
 
 def format_of(path: Path) -> str:
@@ -82,42 +171,103 @@ def read_table(
     *,
     delimiter: str | None = None,
     allowance: Allowance | None = None,
+    report: Report | None = None,
+    name: str = "",
 ) -> Table:
     """Read the named columns of one file; other columns are not even decoded.
 
-    allowance: what the import may still take; None for the default bounds of one file.
-    Raises: ImportSourceError for an unreadable file, a missing column, a row that does not fit
-    the header, a value of another type, or what is beyond a bound.
+    allowance: what the import may still take; None for the default bounds of one file. report:
+    where what cannot be read is listed and left out; None for a strict one. name: of the table in
+    the report.
+    Returns: all required columns, null where they could not be read, and the optional ones that
+    are there.
+    Raises: SourceTooLarge beyond a bound. ImportSourceError, if strict, for an unreadable file, a
+    missing column, a row that does not fit the header or a value of another type.
     """
     allowance = allowance or Allowance()
+    report = report if report is not None else Report(strict=True)
     wanted = {**required, **(optional or {})}
+    reading = _Reading(path, name or path.name, report)
+    try:
+        arrays = _read_file(reading, wanted, delimiter, allowance)
+    except SourceTooLarge:
+        raise
+    except ImportSourceError as error:
+        report.refuse_or_leave(error, reading.name, Done.FILE)
+        arrays = {}
+    rows = len(next(iter(arrays.values()))) if arrays else 0
+    # A JSON list without any record has no columns to miss.
+    if rows or format_of(path) != ".json":
+        for missing in required:
+            if missing not in arrays and not reading.lost(missing):
+                wrong = ImportSourceError(
+                    f"no such column: expected {', '.join(required)}", file=path, column=missing
+                )
+                report.refuse_or_leave(wrong, reading.name, Done.COLUMN)
+    columns = {c: _convert(arrays[c], wanted[c], reading, c) for c in arrays}
+    for missing in required:
+        if missing not in columns:
+            nothing = pa.nulls(rows, pa.string())
+            columns[missing] = _convert(nothing, wanted[missing], reading, missing)
+    return Table(path, columns, rows, reading.name, reading.numbers)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One file while it is read. numbers: as in `Table`, where rows were left out."""
+
+    path: Path
+    name: str
+    report: Report
+    numbers: NDArray[np.int32] | None = None
+    columns_lost: set[str] = dataclass_field(default_factory=set)
+
+    def lost(self, column: str) -> bool:
+        """Whether the column was there, and reported as not to be read."""
+        return column in self.columns_lost
+
+    def row(self, index: int) -> int:
+        return index + 1 if self.numbers is None else int(self.numbers[index])
+
+    def bad(
+        self, done: Done, expected: str, column: str, row: int | None, found: object, count: int = 1
+    ) -> None:
+        """Leave something out, or refuse. row: 1-based."""
+        if done is Done.COLUMN:
+            self.columns_lost.add(column)
+        self.report.leave_out(
+            done,
+            expected,
+            table=self.name,
+            file=self.path,
+            row=row,
+            column=column,
+            found=found,
+            count=count,
+        )
+
+
+def _read_file(
+    reading: _Reading,
+    wanted: Mapping[str, ColumnType],
+    delimiter: str | None,
+    allowance: Allowance,
+) -> dict[str, pa.Array]:
+    path = reading.path
     kind = format_of(path)
     if not kind:
         raise ImportSourceError(f"unknown format: expected one of {', '.join(FORMATS)}", file=path)
     try:
         if kind == ".parquet":
-            arrays = _read_parquet(path, wanted, allowance)
-        elif kind == ".json":
-            arrays = _read_json(path, wanted, allowance)
-        else:
-            separator = delimiter or ("\t" if kind == ".tsv" else ",")
-            arrays = _read_csv(path, wanted, separator, allowance)
+            return _read_parquet(reading, wanted, allowance)
+        if kind == ".json":
+            return _read_json(reading, wanted, allowance)
+        separator = delimiter or ("\t" if kind == ".tsv" else ",")
+        return _read_csv(reading, wanted, separator, allowance)
     except FileNotFoundError as error:
         raise ImportSourceError("no such file: expected a table", file=path) from error
     except OSError as error:
         raise _unreadable(path, "a readable file", error) from error
-    rows = len(next(iter(arrays.values()))) if arrays else 0
-    # A JSON list without any record has no columns to miss.
-    if rows or kind != ".json":
-        for name in required:
-            if name not in arrays:
-                raise ImportSourceError(
-                    f"no such column: expected {', '.join(required)}", file=path, column=name
-                )
-    columns = {name: _convert(arrays[name], wanted[name], path, name) for name in arrays}
-    for name in required:
-        columns.setdefault(name, _convert(pa.nulls(0, pa.string()), wanted[name], path, name))
-    return Table(path, columns, rows)
 
 
 @contextmanager
@@ -142,21 +292,24 @@ def _parquet_source(path: Path, allowance: Allowance) -> Iterator[Any]:
             yield source
         except MemoryError:
             raise
-        except (pa.ArrowException, OSError, ValueError) as error:
+        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+            # A KeyError is two columns of one name.
             raise _unreadable(path, "a Parquet file", error) from error
 
 
 def _read_parquet(
-    path: Path, wanted: Mapping[str, ColumnType], allowance: Allowance
+    reading: _Reading, wanted: Mapping[str, ColumnType], allowance: Allowance
 ) -> dict[str, pa.Array]:
+    path = reading.path
     with _parquet_source(path, allowance) as source:
         file = pq.ParquetFile(source)
         about = file.metadata
         allowance.check_columns(path, about.num_columns)
         kinds = {f.name: f.type for f in file.schema_arrow if f.name in wanted}
+        for name in [n for n, kind in kinds.items() if not _is_plain(kind)]:
+            kind, expected = kinds.pop(name), wanted[name].value
+            reading.bad(Done.COLUMN, expected, name, None, f"a column of {kind}")
         names = list(kinds)
-        for name, kind in kinds.items():
-            _check_parquet_type(path, name, kind, wanted[name])
         # Before anything is unpacked: what the footer promises. It may lie, so what comes counts.
         allowance.take_rows(path, max(about.num_rows, 0))
         chosen = [i for i in range(about.num_columns) if about.schema.column(i).path in kinds]
@@ -187,10 +340,10 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_binary(kind))
 
 
-def _check_parquet_type(path: Path, name: str, kind: pa.DataType, wanted: ColumnType) -> None:
-    """Refuse columns of which one value may be of any size: lists, records, fixed-size bytes."""
+def _is_plain(kind: pa.DataType) -> bool:
+    """Whether every value is of a bounded size: no lists, records, fixed-size bytes."""
     values = kind.value_type if pa.types.is_dictionary(kind) else kind
-    good = (
+    return bool(
         _is_text(values)
         or pa.types.is_large_string(values)
         or pa.types.is_integer(values)
@@ -201,22 +354,19 @@ def _check_parquet_type(path: Path, name: str, kind: pa.DataType, wanted: Column
         or pa.types.is_decimal(values)
         or pa.types.is_null(values)
     )
-    if not good:
-        raise ImportSourceError(
-            f"a column of {kind} found: expected {wanted.value}", file=path, column=name
-        )
 
 
 def _read_csv(
-    path: Path, wanted: Mapping[str, ColumnType], delimiter: str, allowance: Allowance
+    reading: _Reading, wanted: Mapping[str, ColumnType], delimiter: str, allowance: Allowance
 ) -> dict[str, pa.Array]:
+    path = reading.path
     wrong: list[Any] = []
 
     def refuse(row: Any) -> str:
         wrong.append(row)
-        return "error"
+        return "error" if reading.report.strict else "skip"
 
-    data = _text_bytes(path, allowance)
+    data = _text_bytes(reading, allowance)
     header = _header(data, delimiter)
     allowance.check_columns(path, len(header))
     # At most so many: a quoted value may hold line ends.
@@ -248,13 +398,26 @@ def _read_csv(
                 column=str(min(row.actual_columns, row.expected_columns) + 1),
             ) from error
         raise _unreadable(path, "UTF-8 text with a header row", error) from error
+    for row in wrong:
+        reading.bad(
+            Done.ROW,
+            "as many values as the header has (a list without quotes?)",
+            "",
+            None if row.number is None else row.number - 1,
+            f"{row.actual_columns} values in {row.expected_columns} columns",
+        )
+    skipped = [row.number - 1 for row in wrong if row.number is not None]
+    if skipped:
+        every = np.arange(1, table.num_rows + len(skipped) + 1, dtype=np.int32)
+        numbers = np.setdiff1d(every, np.array(skipped, dtype=np.int32))
+        reading.numbers = numbers[: table.num_rows]
     present = set(header)
     return {name: table[name].combine_chunks() for name in wanted if name in present}
 
 
-def _text_bytes(path: Path, allowance: Allowance) -> bytearray:
-    """A text file's bytes, which are UTF-8. Raises: ImportSourceError naming the row if not."""
-    data = allowance.read(path)
+def _text_bytes(reading: _Reading, allowance: Allowance) -> bytearray:
+    """A text file's bytes, which are UTF-8; others are replaced, or refused naming the row."""
+    data = allowance.read(reading.path)
     decoder = codecs.getincrementaldecoder("utf-8")()
     block = 1 << 20
     for start in range(0, len(data) or 1, block):
@@ -263,11 +426,13 @@ def _text_bytes(path: Path, allowance: Allowance) -> bytearray:
             decoder.decode(data[start : start + block], final=start + block >= len(data))
         except UnicodeDecodeError as error:
             at = start - pending + error.start
-            raise ImportSourceError(
-                f"byte 0x{data[at]:02x} found: expected UTF-8 text",
-                file=path,
-                row=data.count(b"\n", 0, at) or None,
-            ) from error
+            row = data.count(b"\n", 0, at) or None
+            if reading.report.strict:
+                raise ImportSourceError(
+                    f"byte 0x{data[at]:02x} found: expected UTF-8 text", file=reading.path, row=row
+                ) from error
+            reading.bad(Done.VALUE, "UTF-8 text", "", row, f"byte 0x{data[at]:02x}")
+            return bytearray(data.decode("utf-8", "replace").encode())
     return data
 
 
@@ -278,50 +443,50 @@ def _header(data: bytearray, separator: str) -> list[str]:
 
 
 def _read_json(
-    path: Path, wanted: Mapping[str, ColumnType], allowance: Allowance
+    reading: _Reading, wanted: Mapping[str, ColumnType], allowance: Allowance
 ) -> dict[str, pa.Array]:
-    records = _records(path, allowance)
-    allowance.take_rows(path, len(records))
+    records = _records(reading, allowance)
+    allowance.take_rows(reading.path, len(records))
     present = {name for record in records for name in record}
     arrays = {}
     for name, kind in wanted.items():
         if name not in present:
             continue
         values = [record.get(name) for record in records]
-        for row, value in enumerate(values, 1):
+        for row, value in enumerate(values):
             if isinstance(value, list | dict):
-                raise ImportSourceError(
-                    f"{shown(value)} found: expected {kind.value}", file=path, row=row, column=name
-                )
+                reading.bad(Done.VALUE, kind.value, name, reading.row(row), shown(value))
+                values[row] = None
         if kind is ColumnType.TEXT or kind is ColumnType.TIME:
-            arrays[name] = _json_texts(path, name, values)
+            arrays[name] = _json_texts(reading, name, values)
             continue
         try:
             arrays[name] = pa.array(values, pa.bool_() if kind is ColumnType.FLAG else pa.float64())
         except MemoryError:
             raise
         except (pa.ArrowException, TypeError, OverflowError):
-            arrays[name] = _json_texts(path, name, values)
+            arrays[name] = _json_texts(reading, name, values)
     return arrays
 
 
-def _json_texts(path: Path, name: str, values: list[Any]) -> pa.Array:
+def _json_texts(reading: _Reading, name: str, values: list[Any]) -> pa.Array:
     """JSON has numbers of thousands of digits, and halves of characters that are no text."""
-    for row, value in enumerate(values, 1):
+    for row, value in enumerate(values):
         huge = isinstance(value, int) and value.bit_length() > 4096
         if huge or (isinstance(value, str) and not _encodes(value)):
-            raise ImportSourceError(
-                f"{shown(value)} found: expected a text", file=path, row=row, column=name
-            )
-    return pa.array([None if v is None else str(v) for v in values], pa.string())
+            reading.bad(Done.VALUE, "a text", name, reading.row(row), shown(value))
+            values[row] = None
+    # JSON writes no value as null, people write it in words.
+    return pa.array([None if v is None or v in NULLS else str(v) for v in values], pa.string())
 
 
 def _encodes(text: str) -> bool:
     return not any("\ud800" <= c <= "\udfff" for c in text) if not text.isprintable() else True
 
 
-def _records(path: Path, allowance: Allowance) -> list[dict[str, Any]]:
-    data = _text_bytes(path, allowance)
+def _records(reading: _Reading, allowance: Allowance) -> list[dict[str, Any]]:
+    path = reading.path
+    data = _text_bytes(reading, allowance)
     if not data.strip():
         raise ImportSourceError("the file is empty: expected a JSON list of records", file=path)
     records = parsed_json(data, path, "a JSON list of records")
@@ -329,9 +494,13 @@ def _records(path: Path, allowance: Allowance) -> list[dict[str, Any]]:
         raise ImportSourceError(
             f"a JSON {type(records).__name__} found: expected a list of records", file=path
         )
-    for i, record in enumerate(records, 1):
-        if not isinstance(record, dict):
-            raise ImportSourceError(f"{shown(record)} found: expected a record", file=path, row=i)
+    wrong = [i for i, record in enumerate(records) if not isinstance(record, dict)]
+    for i in wrong:
+        reading.bad(Done.ROW, "a record", "", i + 1, shown(records[i]))
+    if wrong:
+        good = np.setdiff1d(np.arange(len(records)), wrong).astype(np.int32)
+        reading.numbers = good + np.int32(1)
+        records = [records[i] for i in good]
     return records
 
 
@@ -347,46 +516,38 @@ def parsed_json(data: bytes | bytearray, path: Path, expected: str) -> Any:
         raise _unreadable(path, expected, error) from error
 
 
-def _convert(array: pa.Array, kind: ColumnType, path: Path, name: str) -> NDArray[Any]:
+def _convert(array: pa.Array, kind: ColumnType, reading: _Reading, name: str) -> NDArray[Any]:
     if pa.types.is_dictionary(array.type):
-        return _convert_dictionary(array, kind, path, name)
+        return _convert_dictionary(array, kind, reading, name)
     if kind is ColumnType.TIME:
-        return _times(array, path, name)
+        return _times(array, reading, name)
     if kind is ColumnType.TEXT:
-        text = pc.fill_null(_cast(array, pa.string(), kind, path, name), "")
-        lengths = pc.utf8_length(text)
-        if len(text) and pc.max(lengths).as_py() > MAX_FIELD:
-            row = int(np.argmax(lengths.to_numpy(zero_copy_only=False) > MAX_FIELD))
-            raise ImportSourceError(
-                f"a text of {lengths[row].as_py():,} characters found: expected at most "
-                f"{MAX_FIELD:,}",
-                file=path,
-                row=row + 1,
-                column=name,
-            )
+        text = pc.fill_null(_cast(array, pa.string(), kind, reading, name), "")
+        lengths = pc.utf8_length(text).to_numpy(zero_copy_only=False)
+        for row in np.flatnonzero(lengths > MAX_FIELD):
+            found = f"a text of {lengths[row]:,} characters"
+            reading.bad(Done.VALUE, f"at most {MAX_FIELD:,}", name, reading.row(int(row)), found)
+        if lengths.size and lengths.max() > MAX_FIELD:
+            text = pc.if_else(pa.array(lengths > MAX_FIELD), "", text)
         return np.array(text.to_pylist(), dtype=object)
     if kind is ColumnType.FLAG:
         if pa.types.is_string(array.type):
             array = pc.utf8_lower(array)
-        flags = _cast(array, pa.bool_(), kind, path, name)
+        flags = _cast(array, pa.bool_(), kind, reading, name)
         return np.asarray(pc.fill_null(flags, False).to_numpy(zero_copy_only=False), dtype=np.bool_)
     if pa.types.is_string(array.type):
         array = pc.utf8_trim_whitespace(array)
-    numbers = _cast(array, pa.float64(), kind, path, name)
+    numbers = _cast(array, pa.float64(), kind, reading, name)
     values = np.array(pc.fill_null(numbers, np.nan).to_numpy(zero_copy_only=False))
-    infinite = np.flatnonzero(np.isinf(values))
-    if infinite.size:
-        raise ImportSourceError(
-            f"{values[infinite[0]]} found: expected a finite number",
-            file=path,
-            row=int(infinite[0]) + 1,
-            column=name,
-        )
+    for row in np.flatnonzero(np.isinf(values)):
+        found = f"{values[row]}"
+        reading.bad(Done.VALUE, "a finite number", name, reading.row(int(row)), found)
+        values[row] = np.nan
     return values
 
 
 def _convert_dictionary(
-    array: pa.DictionaryArray, kind: ColumnType, path: Path, name: str
+    array: pa.DictionaryArray, kind: ColumnType, reading: _Reading, name: str
 ) -> NDArray[Any]:
     """Each different value once, then by its place: a long text that fills a column stays one."""
     codes = np.asarray(pc.fill_null(array.indices, -1).to_numpy(zero_copy_only=False))
@@ -397,56 +558,81 @@ def _convert_dictionary(
     rank[order] = np.arange(len(order))
     known = pa.concat_arrays([pa.nulls(1, array.dictionary.type), array.dictionary])
     values = known.take(pa.array(used[order].astype(np.int64) + 1))
-    try:
-        return _convert(values, kind, path, name)[rank[place]]
-    except ImportSourceError as error:
-        row = None if error.row is None else int(first[order][error.row - 1]) + 1
-        raise ImportSourceError(error.problem, file=path, row=row, column=name) from error
+    # Of a value that does not fit, the first row that has it is named.
+    once = replace(reading, numbers=(first[order] + 1).astype(np.int32))
+    return _convert(values, kind, once, name)[rank[place]]
 
 
-def _times(array: pa.Array, path: Path, name: str) -> NDArray[np.float64]:
+def _times(array: pa.Array, reading: _Reading, name: str) -> NDArray[np.float64]:
+    target = pa.timestamp("ns", "UTC")
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
         # Zone offsets are optional, and one column may mix whole seconds with fractions.
         array = pc.cast(array, pa.string())
         zoned = pc.match_substring_regex(array, r"(Z|[+-]\d\d:?\d\d)$")
         array = pc.if_else(zoned, array, pc.binary_join_element_wise(array, "Z", ""))
-        array = _cast(array, pa.timestamp("ns", "UTC"), ColumnType.TIME, path, name)
+        array = _cast(array, target, ColumnType.TIME, reading, name)
     elif pa.types.is_timestamp(array.type):
-        array = pc.cast(array, pa.timestamp("ns", array.type.tz))
+        array = _cast(array, pa.timestamp("ns", array.type.tz), ColumnType.TIME, reading, name)
     elif not pa.types.is_null(array.type):
-        raise ImportSourceError(
-            f"a column of {array.type} found: expected {ColumnType.TIME.value}",
-            file=path,
-            column=name,
-        )
+        reading.bad(Done.COLUMN, ColumnType.TIME.value, name, None, f"a column of {array.type}")
+        array = pa.nulls(len(array), target)
     nanoseconds = pc.cast(array, pa.int64())
     seconds = np.array(pc.cast(nanoseconds, pa.float64(), safe=False).to_numpy(False)) / 1e9
     seconds[np.asarray(pc.is_null(nanoseconds).to_numpy(False), dtype=np.bool_)] = np.nan
     return seconds
 
 
+_LIKELY: Mapping[pa.DataType, str] = {
+    pa.float64(): r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$",
+    pa.bool_(): r"^(true|false|0|1)$",
+    pa.timestamp(
+        "ns", "UTC"
+    ): r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)$",
+}
+"""What a text looks like that can be cast to a type; it still may not be one (month 13)."""
+
+
 def _cast(
-    array: pa.Array, target: pa.DataType, kind: ColumnType, path: Path, name: str
+    array: pa.Array, target: pa.DataType, kind: ColumnType, reading: _Reading, name: str
 ) -> pa.Array:
+    """The array as another type, null where a value does not fit."""
     try:
         return pc.cast(array, target)
-    except pa.ArrowException as error:
-        for row in range(len(array)):
-            try:
-                pc.cast(array.slice(row, 1), target)
-            except pa.ArrowException:
-                found = array[row].as_py()
-                if isinstance(found, str) and kind is ColumnType.TIME:
-                    found = re.sub("Z$", "", found)
-                raise ImportSourceError(
-                    f"{shown(found)} found: expected {kind.value}",
-                    file=path,
-                    row=row + 1,
-                    column=name,
-                ) from error
-        raise ImportSourceError(
-            f"a column of {array.type} found: expected {kind.value}", file=path, column=name
-        ) from error
+    except pa.ArrowException:
+        pass
+    try:
+        pc.cast(pa.nulls(1, array.type), target)
+    except pa.ArrowException:
+        reading.bad(Done.COLUMN, kind.value, name, None, f"a column of {array.type}")
+        return pa.nulls(len(array), target)
+    wrong = np.zeros(len(array), dtype=np.bool_)
+    if pa.types.is_string(array.type) and target in _LIKELY:
+        likely = pc.fill_null(pc.match_substring_regex(array, _LIKELY[target]), True)
+        wrong = ~np.asarray(likely.to_numpy(zero_copy_only=False), dtype=np.bool_)
+    probable = pc.if_else(pa.array(wrong), pa.scalar(None, array.type), array)
+    wrong[_misfits(probable, target)] = True
+    for row in np.flatnonzero(wrong):
+        found = array[int(row)].as_py()
+        if isinstance(found, str) and kind is ColumnType.TIME:
+            found = re.sub("Z$", "", found)
+        reading.bad(Done.VALUE, kind.value, name, reading.row(int(row)), shown(found))
+    return pc.cast(pc.if_else(pa.array(wrong), pa.scalar(None, array.type), array), target)
+
+
+def _misfits(array: pa.Array, target: pa.DataType) -> list[int]:
+    """Indices of values that cannot be cast, found by halving."""
+    found, waiting = [], [(0, len(array))]
+    while waiting:
+        first, last = waiting.pop()
+        try:
+            pc.cast(array.slice(first, last - first), target)
+        except pa.ArrowException:
+            if last - first == 1:
+                found.append(first)
+                continue
+            middle = (first + last) // 2
+            waiting += [(first, middle), (middle, last)]
+    return found
 
 
 def _unreadable(path: Path, expected: str, error: Exception) -> ImportSourceError:
@@ -462,8 +648,16 @@ def rows_of(tables: Sequence[Table], path: Path) -> Table:
     columns: dict[str, NDArray[Any]] = {}
     for name in names:
         dtype = next(t[name].dtype for t in tables if name in t)
-        filler: Any = {"f": np.nan, "b": False}.get(dtype.kind, "")
+        filler = _FILLER[dtype.kind]
         columns[name] = np.concatenate(
             [t[name] if name in t else np.full(t.rows, filler, dtype=dtype) for t in tables]
         )
-    return Table(path, columns, sum(t.rows for t in tables))
+    return Table(
+        path,
+        columns,
+        sum(t.rows for t in tables),
+        tables[0].name,
+        np.concatenate([t._numbers() for t in tables]),
+        tuple(t.path for t in tables),
+        np.repeat(np.arange(len(tables), dtype=np.int16), [t.rows for t in tables]),
+    )

@@ -42,15 +42,18 @@ class Car:
     finish: float | None = None
     retired: float | None = None
 
-    def follow(self, line: CentreLine, start: float) -> None:
-        """Work out progress, line crossings and pit visits. start: of the race."""
+    def follow(self, line: CentreLine | None, start: float) -> None:
+        """Work out progress, line crossings and pit visits. line: None if the circuit is not known,
+        and so no progress. start: of the race."""
         x, y = self.positions.values["x"], self.positions.values["y"]
-        fraction, distance = line.project(x, y)
-        fraction[distance > OFF_TRACK] = np.nan
+        fraction = np.full(len(x), np.nan)
+        if line is not None and len(x):
+            fraction, distance = line.project(x, y)
+            fraction[distance > OFF_TRACK] = np.nan
         timed = crossings(self.laps)
         self.progress = progress_from_track(self.positions.times, fraction, timed, start)
         self.crossings = _completed(timed, self.positions.times, self.progress, start)
-        times, speed = self.speed(line.length)
+        times, speed = self.speed(np.nan if line is None else line.length)
         self.visits = pit_visits(self.laps, self.stints, times, speed)
 
     def speed(self, lap_length: float) -> tuple[Floats, Floats]:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..report import Done, Report
 from ..tables import Table
 
 Floats = NDArray[np.float64]
@@ -33,6 +34,16 @@ _VALID: Mapping[str, Callable[[Floats], NDArray[Any]]] = {
     "rpm": lambda v: (v >= 0) & (v <= 20_000),
     "n_gear": lambda v: (v >= 0) & (v <= MAX_GEAR),
     "drs": lambda v: np.isin(v, DRS_CODES),
+}
+
+
+_EXPECTED: Mapping[str, str] = {
+    "speed": "0 to 450 km/h",
+    "throttle": "0 to 100",
+    "brake": "0 to 100",
+    "rpm": "0 to 20,000",
+    "n_gear": f"a gear from 0 to {MAX_GEAR}",
+    "drs": "a code that the feed uses",
 }
 
 
@@ -57,23 +68,46 @@ class Samples:
         return Samples(self.times[known], {name: self.values[name][known]})
 
 
-def positions_of(tables: Sequence[Table]) -> Samples:
+def positions_of(tables: Sequence[Table], report: Report | None = None) -> Samples:
     """x, y of one car; what was not a position is left out."""
-    times, values = _joined(tables, ("x", "y", "z"))
+    report = report if report is not None else Report()
+    times, values = _joined(tables, ("x", "y", "z"), report)
     x, y, z = values["x"], values["y"], values["z"]
     nowhere = (x == 0) & (y == 0) & ((z == 0) | np.isnan(z))
-    known = ~(nowhere | np.isnan(x) | np.isnan(y) | np.isnan(times))
-    return _ordered(times[known], {"x": x[known], "y": y[known]})
+    _count(tables, nowhere, "x", "a position, not (0, 0, 0)", Done.ROW, report)
+    empty = np.isnan(x) | np.isnan(y)
+    _count(tables, empty, "x", "a position", Done.ROW, report)
+    known = ~(nowhere | empty | np.isnan(times))
+    return _ordered(tables, times, {"x": x, "y": y}, known, report)
 
 
-def telemetry_of(tables: Sequence[Table]) -> Samples:
+def telemetry_of(tables: Sequence[Table], report: Report | None = None) -> Samples:
     """speed, throttle, brake, rpm, n_gear, drs of one car; NaN where there is no value."""
-    times, values = _joined(tables, tuple(_VALID))
+    report = report if report is not None else Report()
+    times, values = _joined(tables, tuple(_VALID), report)
     for name, valid in _VALID.items():
         with np.errstate(invalid="ignore"):
-            values[name] = np.where(valid(values[name]), values[name], np.nan)
-    known = ~np.isnan(times)
-    return _ordered(times[known], {k: v[known] for k, v in values.items()})
+            wrong = ~valid(values[name]) & ~np.isnan(values[name])
+        _count(tables, wrong, name, _EXPECTED[name], Done.VALUE, report)
+        values[name] = np.where(wrong, np.nan, values[name])
+    return _ordered(tables, times, values, ~np.isnan(times), report)
+
+
+def _count(
+    tables: Sequence[Table],
+    wrong: NDArray[np.bool_],
+    column: str,
+    expected: str,
+    done: Done,
+    report: Report,
+) -> None:
+    """List rows of the joined tables as what these feeds are known to contain."""
+    first = 0
+    for table in tables:
+        own = wrong[first : first + table.rows]
+        first += table.rows
+        if own.any() and column in table:
+            table.believed(report, own, column, expected, done, known=True)
 
 
 def recovered_times(times: Floats) -> Floats:
@@ -90,18 +124,38 @@ def recovered_times(times: Floats) -> Floats:
     return result
 
 
-def _joined(tables: Sequence[Table], names: Sequence[str]) -> tuple[Floats, dict[str, Floats]]:
+def _joined(
+    tables: Sequence[Table], names: Sequence[str], report: Report
+) -> tuple[Floats, dict[str, Floats]]:
     """Times and the named columns of all tables, in order; a column that is not there is NaN."""
-    times = np.concatenate([recovered_times(t["date"]) for t in tables])
+    recovered = []
+    for table in tables:
+        times = recovered_times(table["date"])
+        lost = np.isnan(table["date"])
+        saved = lost & ~np.isnan(times)
+        table.believed(report, saved, "date", "a time", Done.RECOVERED, known=True)
+        table.believed(report, lost & ~saved, "date", "a time", Done.ROW, known=True)
+        recovered.append(times)
     values = {
         name: np.concatenate([t[name] if name in t else np.full(t.rows, np.nan) for t in tables])
         for name in names
     }
-    return times, values
+    return np.concatenate(recovered), values
 
 
-def _ordered(times: Floats, values: dict[str, Floats]) -> Samples:
-    order = np.argsort(times, kind="stable")
-    times = times[order]
-    last = np.append(np.diff(times) > 0, True) if len(times) else np.zeros(0, dtype=np.bool_)
-    return Samples(times[last], {k: v[order][last] for k, v in values.items()})
+def _ordered(
+    tables: Sequence[Table],
+    times: Floats,
+    values: dict[str, Floats],
+    known: NDArray[np.bool_],
+    report: Report,
+) -> Samples:
+    """The known rows in the order of time, one per time: the last one counts."""
+    rows = np.flatnonzero(known)
+    rows = rows[np.argsort(times[rows], kind="stable")]
+    last = np.append(np.diff(times[rows]) > 0, True) if len(rows) else np.zeros(0, dtype=np.bool_)
+    again = np.zeros(len(times), dtype=np.bool_)
+    again[rows[~last]] = True
+    _count(tables, again, "date", "each time once", Done.ROW, report)
+    rows = rows[last]
+    return Samples(times[rows], {k: v[rows] for k, v in values.items()})

@@ -15,11 +15,19 @@ from pathlib import Path
 import numpy as np
 
 from ..bounds import Allowance, Bounds, files_below
+from ..report import Done, Report
 from ..result import ImportSourceError
 from ..tables import ColumnType, Table, format_of, read_table, rows_of
 
+MAX_LAPS = 1000
+"""More than any race; a larger lap number is a broken row."""
+
 TIME, NUMBER = ColumnType.TIME, ColumnType.NUMBER
 TEXT, FLAG = ColumnType.TEXT, ColumnType.FLAG
+
+
+MAX_CARS = 200
+"""Of one session; more numbers are a column of something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,11 @@ SPECS: Mapping[str, TableSpec] = {
         },
         per_car=False,
     ),
+    "session_result": TableSpec(
+        {"driver_number": NUMBER},
+        {"position": NUMBER, "number_of_laps": NUMBER, "dnf": FLAG, "dns": FLAG, "dsq": FLAG},
+        per_car=False,
+    ),
     "sessions": TableSpec(
         {"session_name": TEXT},
         {
@@ -101,9 +114,54 @@ SPECS: Mapping[str, TableSpec] = {
     ),
 }
 
-_SMALL_FIRST = ("sessions", "drivers", "laps", "stints", "position", "race_control", "weather")
+_SANE: Mapping[str, tuple[float, float, bool]] = {
+    "x": (-1e6, 1e6, False),
+    "y": (-1e6, 1e6, False),
+    "z": (-1e6, 1e6, False),
+    "lap_number": (0, MAX_LAPS, True),
+    "lap_duration": (0.0, 86_400.0, False),
+    "duration_sector_1": (0.0, 86_400.0, False),
+    "duration_sector_2": (0.0, 86_400.0, False),
+    "duration_sector_3": (0.0, 86_400.0, False),
+    "stint_number": (0, MAX_LAPS, True),
+    "lap_start": (0, MAX_LAPS, True),
+    "lap_end": (0, MAX_LAPS, True),
+    "tyre_age_at_start": (0, MAX_LAPS, True),
+    "position": (1, MAX_CARS, True),
+    "sector": (0, 1000, True),
+    "air_temperature": (-90.0, 90.0, False),
+    "track_temperature": (-90.0, 150.0, False),
+    "humidity": (0.0, 100.0, False),
+    "wind_speed": (0.0, 150.0, False),
+    "wind_direction": (0.0, 360.0, False),
+    "rainfall": (0.0, 1000.0, False),
+    "year": (1950, 2100, True),
+    "number_of_laps": (0, MAX_LAPS, True),
+}
+"""Column → (lowest, highest, whole numbers only). Beyond it a value is not believed. `car_data`
+has sentinels of its own, which are looked for with it."""
+_FIRST_TIME, _LAST_TIME = -631_152_000.0, 4_102_444_800.0
+"""1950 to 2100: times of other years are broken."""
+MAX_NUMBER = 9999
+"""Of a car."""
+
+_SMALL_FIRST = (
+    "sessions",
+    "drivers",
+    "laps",
+    "stints",
+    "position",
+    "race_control",
+    "weather",
+    "session_result",
+)
 """Read before the large ones, so that a broken file is found at once."""
-_ALIASES = {"positions": "position", "session": "sessions", "driver": "drivers"}
+_ALIASES = {
+    "positions": "position",
+    "session": "sessions",
+    "driver": "drivers",
+    "session_results": "session_result",
+}
 _NAME = re.compile(r"^(?:session_\d+_)?([a-z_]+?)(?:_driver_(\d+))?$")
 _DRIVER_FOLDER = re.compile(r"^driver_number=(\d+)$")
 
@@ -115,10 +173,6 @@ class SourceFile:
     table: str
     path: Path
     driver: int | None
-
-
-MAX_CARS = 200
-"""Of one session; more numbers are a column of something else."""
 
 
 def find_tables(folder: Path, bounds: Bounds | None = None) -> dict[str, list[SourceFile]]:
@@ -148,12 +202,15 @@ def find_tables(folder: Path, bounds: Bounds | None = None) -> dict[str, list[So
 
 
 def read_small_tables(
-    files: Mapping[str, list[SourceFile]], allowance: Allowance | None = None
+    files: Mapping[str, list[SourceFile]],
+    allowance: Allowance | None = None,
+    report: Report | None = None,
 ) -> dict[str, Table]:
     """Every table but the two clocks, whole, with `driver_number` where it belongs to a car."""
     allowance = allowance or Allowance()
+    report = report if report is not None else Report(strict=True)
     return {
-        name: rows_of([_read(f, allowance) for f in files[name]], files[name][0].path)
+        name: rows_of([_read(f, allowance, report) for f in files[name]], files[name][0].path)
         for name in _SMALL_FIRST
         if name in files
     }
@@ -164,45 +221,79 @@ def read_car_table(
     name: str,
     shared: dict[Path, Table],
     allowance: Allowance | None = None,
+    report: Report | None = None,
 ) -> dict[int, list[Table]]:
     """`location` or `car_data` by driver number. shared: files with all cars, read once."""
     allowance = allowance or Allowance()
+    report = report if report is not None else Report(strict=True)
     result: dict[int, list[Table]] = {}
     for source in files.get(name, ()):
-        table = _read(source, allowance)
+        table = _read(source, allowance, report)
         if source.driver is not None:
             result.setdefault(source.driver, []).append(table)
             continue
         shared[source.path] = table
-        numbers = np.unique(table["driver_number"])
-        if len(numbers) > MAX_CARS:
-            raise ImportSourceError(
-                f"{len(numbers):,} different numbers: expected at most {MAX_CARS} cars",
-                file=source.path,
-                column="driver_number",
-            )
-        for number in numbers:
+        for number in np.unique(table["driver_number"]):
             result.setdefault(int(number), []).append(table.where(table["driver_number"] == number))
     return result
 
 
-def _read(source: SourceFile, allowance: Allowance) -> Table:
+def _read(source: SourceFile, allowance: Allowance, report: Report) -> Table:
+    """One file, with only rows and values in it that can be."""
     spec = SPECS[source.table]
     required = dict(spec.required)
     if spec.per_car and source.driver is None:
         required["driver_number"] = NUMBER
-    table = read_table(source.path, required, spec.optional, allowance=allowance)
-    if not spec.per_car:
-        return table
-    if source.driver is not None:
-        number = np.full(table.rows, float(source.driver))
-        return Table(table.path, {**table.columns, "driver_number": number}, table.rows)
-    unknown = np.flatnonzero(np.isnan(table["driver_number"]))
-    if unknown.size:
+    table = read_table(
+        source.path,
+        required,
+        spec.optional,
+        allowance=allowance,
+        report=report,
+        name=source.table,
+    )
+    rows, times = table.rows, next((table[t] for t in ("date", "date_start") if t in table), None)
+    if source.driver is not None and spec.per_car:
+        table = table.with_columns(driver_number=np.full(table.rows, float(source.driver)))
+    elif "driver_number" in required:
+        table = _of_cars(table, report)
+    for column, values in table.columns.items():
+        if values.dtype.kind == "f":
+            table = _sane(table, column, report)
+    cars = np.unique(table["driver_number"]) if "driver_number" in required or spec.per_car else ()
+    report.read(source.table, times, rows, cars)
+    return table
+
+
+def _of_cars(table: Table, report: Report) -> Table:
+    """The rows that name a car."""
+    numbers = table["driver_number"]
+    with np.errstate(invalid="ignore"):
+        wrong = ~((numbers >= 0) & (numbers <= MAX_NUMBER) & (numbers == np.floor(numbers)))
+    table = table.believed(report, wrong, "driver_number", "the number of a car", Done.ROW)
+    different = np.unique(table["driver_number"])
+    if len(different) > MAX_CARS:
         raise ImportSourceError(
-            "no value found: expected the number of a car",
-            file=source.path,
-            row=int(unknown[0]) + 1,
+            f"{len(different):,} different numbers: expected at most {MAX_CARS} cars",
+            file=table.path,
             column="driver_number",
         )
     return table
+
+
+def _sane(table: Table, column: str, report: Report) -> Table:
+    """Without the values of a column that cannot be."""
+    values = table[column]
+    if column in ("date", "date_start"):
+        with np.errstate(invalid="ignore"):
+            wrong = (values < _FIRST_TIME) | (values > _LAST_TIME)
+        return table.believed(report, wrong, column, "a time from 1950 to 2100", Done.VALUE)
+    if column not in _SANE:
+        return table
+    low, high, whole = _SANE[column]
+    with np.errstate(invalid="ignore"):
+        wrong = (values < low) | (values > high)
+        if whole:
+            wrong |= (values != np.floor(values)) & ~np.isnan(values)
+    kind = "a whole number" if whole else "a number"
+    return table.believed(report, wrong, column, f"{kind} from {low:g} to {high:g}", Done.VALUE)

@@ -199,6 +199,8 @@ class FrameBuilder:
             grid=grid,
             finish_frame=finish,
             retired_frame=retired,
+            # Two cars may finish within one frame: 23 ms between sixth and seventh.
+            finish_time=np.array([np.nan if c.finish is None else c.finish for c in cars]),
         )
         step = max(1, round(base.rate / STANDINGS_RATE))
         order = hold(order[::step], frames, step)

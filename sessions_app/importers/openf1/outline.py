@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bounds import Allowance
+from ..report import Done, Report
 from ..result import Corner, ImportSourceError
 from ..tables import parsed_json
 from ..text import cleaned, shown
@@ -37,10 +38,10 @@ class Outline:
 
     corners: (label, x, y, angle in degrees). marshal_sectors: (x, y) of where sector 1, 2… begins,
     in dm, or nothing where one of them is missing. year: of the outline, or None. origin: "file" or
-    "laps". fit: median distance of the cars from it, dm.
+    "laps", or "" without a line. fit: median distance of the cars from it, dm.
     """
 
-    line: CentreLine
+    line: CentreLine | None
     origin: str
     fit: float
     name: str = ""
@@ -57,12 +58,14 @@ def outline_for(
     positions: Mapping[int, Samples],
     laps: Mapping[int, CarLaps],
     year: int | None,
+    report: Report,
 ) -> Outline:
     """The outline of the circuit that the cars drove on.
 
     geometry: a file that must fit, a folder that must hold one that fits, or None: then a folder
     `circuit-geometry` beside the source is looked at, and without a fit the line comes from laps.
-    Raises: ImportSourceError if a given geometry does not fit, or if no car drove a whole lap.
+    Where no car drove a whole lap there is no line.
+    Raises: ImportSourceError if a given geometry does not fit; a strict import also without a line.
     """
     spots = _spots(positions)
     if geometry is not None:
@@ -76,9 +79,17 @@ def outline_for(
             )
     else:
         sibling = source.resolve().parent / SIBLING
-        found = _fitting(_files(sibling), spots, year) if sibling.is_dir() else None
+        found = _fitting(_files(sibling), spots, year, report) if sibling.is_dir() else None
         if found is None or found.fit > GOOD_FIT:
-            found = _from_laps(positions, laps, source, spots)
+            try:
+                found = _from_laps(positions, laps, source, spots)
+            except ImportSourceError:
+                if report.strict:
+                    raise
+                report.estimate("no circuit: no outline fits, and no car drove a whole lap")
+                return Outline(None, "", 0.0)
+    if found.line is None:
+        return found
     tracks = [(s.values["x"][-5000:], s.values["y"][-5000:]) for s in positions.values()]
     if direction(found.line, tracks) > 0:
         return found
@@ -116,12 +127,21 @@ def _files(geometry: Path) -> list[Path]:
     return sorted(geometry.glob("*.json"))
 
 
-def _fitting(files: Sequence[Path], spots: Floats, year: int | None) -> Outline | None:
-    """The outline nearest to the spots; of several as near, that of the year."""
+def _fitting(
+    files: Sequence[Path], spots: Floats, year: int | None, report: Report | None = None
+) -> Outline | None:
+    """The outline nearest to the spots; of several as near, that of the year. report: where a file
+    that is no outline is listed; without one it is refused."""
     candidates = []
     low, high = (spots.min(axis=0), spots.max(axis=0)) if len(spots) else (None, None)
     for path in files:
-        data = _load(path)
+        try:
+            data = _load(path)
+        except ImportSourceError as error:
+            if report is None:
+                raise
+            report.refuse_or_leave(error, "circuit-geometry", Done.FILE)
+            continue
         points = np.column_stack((data["x"], data["y"])).astype(np.float64)
         if low is not None and len(files) > 1:
             # Circuits differ in extent; comparing all the points of one is enough.
@@ -242,6 +262,7 @@ def _from_laps(
 ) -> Outline:
     """A line through the laps with the usual time: no pit stop, no safety car, no gap."""
     chosen = _whole_laps(positions, laps) or _closed_laps(positions)
+    chosen = [(x, y) for x, y in chosen if _goes_round(x, y)]
     if not chosen:
         raise ImportSourceError(
             "no outline, and no car drove a whole lap to make one from: expected a geometry file",
@@ -250,6 +271,12 @@ def _from_laps(
     line = from_laps(chosen)
     _, distance = line.project(spots[:, 0], spots[:, 1])
     return Outline(line=line, origin="laps", fit=float(np.median(distance)))
+
+
+def _goes_round(x: Floats, y: Floats) -> bool:
+    """Whether it may be a lap: not a car that stands, nor one that drives off."""
+    driven = float(np.hypot(np.diff(x), np.diff(y)).sum())
+    return driven > 5000.0 and float(np.hypot(x[-1] - x[0], y[-1] - y[0])) < 0.2 * driven
 
 
 def _whole_laps(

@@ -44,8 +44,9 @@ def entities_of(numbers: Sequence[int], drivers: Table | None) -> list[EntityRec
     records, taken = [], set()
     for number in numbers:
         text = partial(_text, drivers, rows.get(number))
-        code = text("name_acronym")[:MAX_CODE] or str(number)
-        if code in taken:
+        # The number of another car is no name for this one.
+        code = text("name_acronym")[:MAX_CODE]
+        if not code or code in taken or (code.isdecimal() and code != str(number)):
             code = str(number)
         taken.add(code)
         colour = text("team_colour").removeprefix("#")
@@ -74,6 +75,8 @@ def geometry_of(
     outline: Outline, cars: Sequence[Car], builder: FrameBuilder, base: TimeBase
 ) -> GeometryRecord:
     """The circuit with what the race tells of it: sectors, DRS zones, pit lane."""
+    if outline.line is None:
+        return _ground(builder)
     exact = outline.line
     line = exact.evenly(_SPACING)
     inner, outer = line.edges()
@@ -102,13 +105,26 @@ def geometry_of(
     )
 
 
+def _ground(builder: FrameBuilder) -> GeometryRecord:
+    """Where the circuit is not known: the extent of the positions."""
+    spots = []
+    for name in ("x", "y"):
+        values = builder.values[name]
+        known = values[values != MISSING]
+        spots.append((float(known.min()), float(known.max())) if known.size else (0.0, 0.0))
+    (left, right), (low, high) = spots
+    margin = 0.05 * max(right - left, high - low, 1.0)
+    bounds = (left - margin, low - margin, right + margin, high + margin)
+    return GeometryRecord(kind="map", unit="dm", bounds=bounds)
+
+
 def _points(points: NDArray[np.float64]) -> list[tuple[float, float]]:
     return [(round(float(x), 1), round(float(y), 1)) for x, y in points]
 
 
 def marshal_sector_starts(outline: Outline) -> list[float]:
     """Where they begin, if they follow each other once around the lap as their numbers do."""
-    if len(outline.marshal_sectors) < 2:
+    if outline.line is None or len(outline.marshal_sectors) < 2:
         return []
     places = np.array(outline.marshal_sectors)
     fractions, _ = outline.line.project(places[:, 0], places[:, 1])

@@ -8,19 +8,22 @@ starts of a run of laps.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...racing import Tyre
-from ..result import ImportSourceError
+from ..report import Done, Report
 from ..tables import Table
+from .folder import MAX_LAPS
 
 Floats = NDArray[np.float64]
 
-MAX_LAPS = 1000
-"""More than any race; a larger lap number is a broken row."""
+_SAME_INSTANT = 0.05
+"""Seconds within which no two cars cross a line again and again: rows that agree to this are not
+of crossings."""
 _MAX_DISAGREEMENT = 1.0
 """Seconds by which a start may differ from the one before plus its duration. Beyond that one of
 them is wrong, and the two laps are placed apart."""
@@ -42,6 +45,12 @@ class CarLaps:
     def count(self) -> int:
         return len(self.start)
 
+    def first(self, count: int) -> CarLaps:
+        """Laps 1 to `count`."""
+        return CarLaps(
+            self.start[:count], self.duration[:count], self.sectors[:count], self.pit_out[:count]
+        )
+
     @property
     def end(self) -> Floats:
         """When each lap ended: its start and duration, else the next start."""
@@ -62,17 +71,21 @@ def no_laps() -> CarLaps:
     return CarLaps(empty, empty, np.zeros((0, 3)), np.zeros(0, dtype=np.bool_))
 
 
-def read_laps(table: Table) -> dict[int, CarLaps]:
-    """Laps by driver number. Raises: ImportSourceError for a lap number that cannot be."""
+def read_laps(table: Table, report: Report) -> dict[int, CarLaps]:
+    """Laps by driver number; of two rows for one lap the later one counts.
+
+    Raises: ImportSourceError, if strict, for a row without a lap number.
+    """
     numbers = table["lap_number"]
-    wrong = np.flatnonzero(~((numbers >= 1) & (numbers <= MAX_LAPS)))
-    if wrong.size:
-        raise ImportSourceError(
-            f"{numbers[wrong[0]]:g} found: expected a lap number from 1 to {MAX_LAPS}",
-            file=table.path,
-            row=int(wrong[0]) + 1,
-            column="lap_number",
-        )
+    expected = f"a lap number from 1 to {MAX_LAPS}"
+    table = table.believed(report, ~(numbers >= 1), "lap_number", expected, Done.ROW)
+    keys = table["driver_number"] * (MAX_LAPS + 1) + table["lap_number"]
+    _, last = np.unique(keys[::-1], return_index=True)
+    again = np.ones(table.rows, dtype=np.bool_)
+    again[table.rows - 1 - last] = False
+    table = table.believed(
+        report, again, "lap_number", "each lap of a car once", Done.ROW, known=True
+    )
     result = {}
     for driver in np.unique(table["driver_number"]):
         own = table.where(table["driver_number"] == driver)
@@ -91,7 +104,76 @@ def read_laps(table: Table) -> dict[int, CarLaps]:
             pit_out[index] = own["is_pit_out_lap"]
         duration = np.where(np.isnan(duration), sectors.sum(axis=1), duration)
         duration[~(duration > 0)] = np.nan
-        result[int(driver)] = CarLaps(settled_starts(start, duration), duration, sectors, pit_out)
+        result[int(driver)] = CarLaps(start, duration, sectors, pit_out)
+    for driver in _ended_by_the_session(result):
+        laps = result[driver]
+        _report_lap(table, report, driver, laps.count - 1, laps.start, "a lap", Done.ROW)
+        result[driver] = laps.first(laps.count - 1)
+    for driver, laps in result.items():
+        start = ordered_starts(laps.start, laps.duration)
+        for lap in np.flatnonzero(np.isnan(start) & ~np.isnan(laps.start)):
+            expected = "a start that the other laps do not contradict"
+            _report_lap(table, report, driver, int(lap), laps.start, expected, Done.VALUE)
+        result[driver] = replace(laps, start=settled_starts(start, laps.duration))
+    return result
+
+
+def _report_lap(
+    table: Table, report: Report, driver: int, lap: int, start: Floats, expected: str, done: Done
+) -> None:
+    """List a lap's start, or the lap, as not believed. lap: from 0."""
+    rows = (table["driver_number"] == driver) & (table["lap_number"] == lap + 1)
+    file, row = table.place(int(np.flatnonzero(rows)[-1]))
+    report.leave_out(
+        done,
+        expected,
+        table=table.name,
+        file=file,
+        row=row,
+        column="date_start",
+        found=datetime.fromtimestamp(float(start[lap]), UTC).isoformat(),
+        known=True,
+    )
+
+
+def _ended_by_the_session(cars: Mapping[int, CarLaps]) -> list[int]:
+    """Cars whose last row is no lap but the end of the session: untimed, and begun at the same
+    instant as that of another car. Lap 1 begins for all at once."""
+    last = {
+        driver: float(laps.start[-1])
+        for driver, laps in cars.items()
+        if laps.count > 1 and np.isnan(laps.duration[-1]) and np.isnan(laps.sectors[-1]).all()
+    }
+    return [
+        driver
+        for driver, start in last.items()
+        if any(abs(start - t) <= _SAME_INSTANT for other, t in last.items() if other != driver)
+    ]
+
+
+def ordered_starts(start: Floats, duration: Floats) -> Floats:
+    """Lap starts that follow each other: of those that contradict the others, the fewest are left
+    out, first of all those that no neighbour's duration confirms."""
+    known = np.flatnonzero(~np.isnan(start))
+    times = start[known]
+    if not (np.diff(times) < 0).any():
+        return start
+    with np.errstate(invalid="ignore"):
+        fits = np.abs(start[:-1] + duration[:-1] - start[1:]) <= _MAX_DISAGREEMENT
+    weight = 1.0 + np.append(fits, False) + np.insert(fits, 0, False)
+    best, before = weight[known], np.full(len(known), -1)
+    for i in range(1, len(known)):
+        earlier = np.flatnonzero(times[:i] <= times[i])
+        if earlier.size:
+            j = earlier[np.argmax(best[earlier])]
+            best[i] += best[j]
+            before[i] = j
+    kept, i = [], int(np.argmax(best))
+    while i >= 0:
+        kept.append(known[i])
+        i = int(before[i])
+    result = np.full(len(start), np.nan)
+    result[kept] = start[kept]
     return result
 
 
@@ -136,6 +218,9 @@ def race_start(laps: Mapping[int, CarLaps]) -> float | None:
 def crossings(laps: CarLaps) -> Floats:
     """When the line was crossed at the end of lap 1, 2…, seconds since 1970; NaN where unknown."""
     following = np.append(laps.start[1:], np.nan)
+    if laps.count > 1 and np.isnan(laps.duration[-1]):
+        # What follows the last timed lap may be the end of the session, not a lap.
+        following[-2] = np.nan
     return np.where(np.isnan(following), laps.end, following)
 
 
@@ -151,39 +236,35 @@ class CarStint:
     tyre: Tyre | None = field(default=None)
 
 
-def read_stints(table: Table) -> dict[int, list[CarStint]]:
+def read_stints(table: Table, report: Report) -> dict[int, list[CarStint]]:
     """Stints by driver number, in the order of their laps; the same stint twice counts once.
 
-    Raises: ImportSourceError for a stint without its first lap.
+    Raises: ImportSourceError, if strict, for a stint without its number or its first lap.
     """
+    for column in ("lap_start", "stint_number"):
+        table = table.believed(report, np.isnan(table[column]), column, "a number", Done.ROW)
+    with np.errstate(invalid="ignore"):
+        reversed_ = table["lap_end"] < table["lap_start"]
+    table = table.believed(
+        report, reversed_, "lap_end", "a lap not before lap_start", Done.VALUE, known=True
+    )
+    keys = table["driver_number"] * (MAX_LAPS + 1) + table["stint_number"]
+    _, first = np.unique(keys, return_index=True)
+    again = np.ones(table.rows, dtype=np.bool_)
+    again[first] = False
+    table = table.believed(
+        report, again, "stint_number", "each stint of a car once", Done.ROW, known=True
+    )
     result: dict[int, list[CarStint]] = {}
-    seen: set[tuple[int, int]] = set()
     for row in range(table.rows):
-        driver, number = int(table["driver_number"][row]), table["stint_number"][row]
         lap_start, lap_end = table["lap_start"][row], table["lap_end"][row]
-        if np.isnan(lap_start) or np.isnan(number):
-            column = "lap_start" if np.isnan(lap_start) else "stint_number"
-            raise ImportSourceError(
-                "no value found: expected a number", file=table.path, row=row + 1, column=column
-            )
-        for column, value in (("lap_start", lap_start), ("lap_end", lap_end)):
-            if abs(value) > MAX_LAPS:
-                raise ImportSourceError(
-                    f"{value:g} found: expected a lap number from 1 to {MAX_LAPS}",
-                    file=table.path,
-                    row=row + 1,
-                    column=column,
-                )
-        if (driver, int(number)) in seen:
-            continue
-        seen.add((driver, int(number)))
         age = table["tyre_age_at_start"][row] if "tyre_age_at_start" in table else np.nan
         compound = table["compound"][row].strip().upper()
-        result.setdefault(driver, []).append(
+        result.setdefault(int(table["driver_number"][row]), []).append(
             CarStint(
-                number=int(number),
+                number=int(table["stint_number"][row]),
                 lap_start=int(lap_start),
-                lap_end=int(lap_start if np.isnan(lap_end) else max(lap_start, lap_end)),
+                lap_end=int(lap_start if np.isnan(lap_end) else lap_end),
                 compound=compound,
                 age_at_start=None if np.isnan(age) else int(age),
                 tyre=Tyre.__members__.get(compound),

@@ -16,6 +16,7 @@ from rich.progress import Progress as Bar
 
 from sessions_app.importers.bounds import bounded_memory
 from sessions_app.importers.options import ImportOptions
+from sessions_app.importers.report import summary
 from sessions_app.importers.result import ImportSourceError
 from sessions_app.locks import SessionBusy, SessionLock
 from sessions_app.models import Session
@@ -54,6 +55,11 @@ class Command(BaseCommand):
         parser.add_argument("--rate", type=float, help="frames a second instead of the usual")
         parser.add_argument("--year", type=int)
         parser.add_argument("--round", type=int)
+        parser.add_argument(
+            "--strict",
+            action="store_true",
+            help="refuse a source of which anything cannot be believed, instead of leaving it out",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not IMPORTERS:
@@ -82,6 +88,8 @@ class Command(BaseCommand):
             f"{session.slug}: {session.title}, {session.frame_count} frames at "
             f"{session.frame_rate:g} Hz, version {session.version}"
         )
+        for line in summary(session.report):
+            self.stdout.write(f"  {line}")
 
     def _import(self, slug: str, options: dict[str, Any], lock: SessionLock) -> Session:
         there = Session.objects.filter(slug=slug).first()
@@ -113,6 +121,7 @@ class Command(BaseCommand):
                     year=options["year"],
                     round=options["round"],
                     bounds=settings.IMPORT_BOUNDS,
+                    strict=options["strict"],
                 ),
                 lambda fraction, message: show(_READING, 0.0, fraction, message),
             )

@@ -69,6 +69,34 @@
  */
 
 /**
+ * An entry of `order` in GET sessions/<slug>/classification
+ * @typedef {object} Classified
+ * @property {string} entity @property {number} position
+ * @property {number} road_position without penalties
+ * @property {"finished" | "retired" | "disqualified"} status
+ * @property {number} penalty_seconds added to its time
+ */
+
+/**
+ * GET sessions/<slug>/report
+ * @typedef {object} ImportReport
+ * @property {number} rows_read @property {number} rows_left_out
+ * @property {number} values_left_out @property {number} files_left_out
+ * @property {number} records_left_out
+ * @property {number | null} unseen_share of all samples, 0 to 1
+ * @property {string[]} estimated @property {string[]} missing_tables
+ * @property {{table: string, rows: number, files: number, entities: number}[]} tables
+ * @property {Finding[]} findings
+ */
+
+/**
+ * @typedef {object} Finding
+ * @property {string} table @property {string} column @property {string} expected
+ * @property {string} done what became of it @property {number} count
+ * @property {{file: string, row: number | null, found: string}[]} examples for staff
+ */
+
+/**
  * GET sessions/<slug>/laps/<entity>/<lap>/telemetry; every list is as long as `distance`
  * @typedef {object} LapTelemetry
  * @property {string} entity @property {number} lap
@@ -109,6 +137,14 @@ export class Api {
 
   laps() {
     return /** @type {Promise<{laps: Lap[], stints: Stint[]} | null>} */ (this.get("/laps"));
+  }
+
+  classification() {
+    return /** @type {Promise<{order: Classified[]} | null>} */ (this.get("/classification"));
+  }
+
+  report() {
+    return /** @type {Promise<ImportReport | null>} */ (this.get("/report"));
   }
 
   /** @param {number} frame */

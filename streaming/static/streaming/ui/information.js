@@ -1,19 +1,30 @@
 // @ts-check
-/** The top bar: lap, session clock, track status, fastest lap, weather. */
+/**
+ * The top bar: lap, session clock, track status, fastest lap, weather; and a dialog with what is
+ * known of the recording: its final classification and its import's report.
+ */
 
-import { byId, make, setText } from "./elements.js";
+import { byId, make, makeDialog, setText } from "./elements.js";
 import { clockTime, lapTime, words } from "./format.js";
 import { temperature, wind } from "./settings.js";
 
+/** @typedef {import("./api.js").Api} Api */
+/** @typedef {import("./api.js").Classified} Classified */
+/** @typedef {import("./api.js").ImportReport} ImportReport */
 /** @typedef {import("./recording.js").Recording} Recording */
 /** @typedef {import("./track.js").Track} Track */
 
 const COMPASS = ["N", "NE", "E", "SE", "S", "SW", "W", "NW"];
 
 export class Information {
-  /** @param {Recording} recording @param {Track} track */
-  constructor(recording, track) {
+  /** @param {Recording} recording @param {Track} track @param {Api} api */
+  constructor(recording, track, api) {
     this.recording = recording;
+    this.api = api;
+    document.getElementById("about")?.remove();
+    this.aboutBody = make("div", { class: "about" });
+    this.about = makeDialog("about", "About this recording", this.aboutBody);
+    byId("about-button").onclick = () => this.showAbout();
     this.track = track;
     this.lap = byId("lap-counter");
     this.clock = byId("session-clock");
@@ -74,6 +85,21 @@ export class Information {
     if (field.best_lap_time >= 0) this.updateFastest();
   }
 
+  async showAbout() {
+    this.aboutBody.replaceChildren(make("p", {}, "Loading…"));
+    this.about.showModal();
+    const [final, report] = await Promise.all([this.api.classification(), this.api.report()]);
+    /** @type {HTMLElement[]} */
+    const parts = [];
+    if (final !== null && final.order.length > 0) {
+      parts.push(make("h3", {}, "Final classification"), classificationTable(final.order));
+    }
+    parts.push(make("h3", {}, "Import"));
+    if (report === null) parts.push(make("p", {}, "There is no report of an import."));
+    else parts.push(...reportParts(report));
+    this.aboutBody.replaceChildren(...parts);
+  }
+
   /** @param {number} frame */
   updateLap(frame) {
     const { sampler, field, totalLaps } = this.recording;
@@ -110,4 +136,60 @@ export class Information {
     }
     setText(this.fastest, who < 0 ? "–" : `${entities[who].code} ${lapTime(best)}`);
   }
+}
+
+/** @param {Classified[]} order */
+function classificationTable(order) {
+  const rows = order.map(({ entity, position, road_position, status, penalty_seconds }) => {
+    const marks = [];
+    if (status !== "finished") marks.push(status);
+    if (penalty_seconds > 0) marks.push(`+${penalty_seconds} s penalty`);
+    if (position !== road_position) marks.push(`${road_position} on the road`);
+    return make(
+      "tr",
+      {},
+      make("td", {}, String(position)),
+      make("td", {}, entity),
+      make("td", {}, marks.join(", ")),
+    );
+  });
+  const head = make("tr", {});
+  for (const text of ["Place", "Who", "Stewards"]) head.append(make("th", { scope: "col" }, text));
+  return make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows));
+}
+
+/** @param {ImportReport} report */
+function reportParts(report) {
+  const count = (/** @type {number} */ n) => n.toLocaleString("en");
+  /** @type {HTMLElement[]} */
+  const parts = [
+    make(
+      "p",
+      {},
+      `${count(report.rows_read)} rows read. Left out: ${count(report.rows_left_out)} rows, ` +
+        `${count(report.values_left_out)} values, ${count(report.files_left_out)} files, ` +
+        `${count(report.records_left_out)} records.`,
+    ),
+  ];
+  if (report.unseen_share !== null) {
+    parts.push(make("p", {}, `Not seen: ${(100 * report.unseen_share).toFixed(2)} %.`));
+  }
+  if (report.missing_tables.length > 0) {
+    parts.push(make("p", {}, `Not in the source: ${report.missing_tables.join(", ")}.`));
+  }
+  for (const what of report.estimated) parts.push(make("p", {}, `Estimated: ${what}.`));
+  const coverage = report.tables.map(({ table, rows, entities }) =>
+    make("li", {}, `${table}: ${count(rows)} rows${entities > 0 ? `, ${entities} entities` : ""}`),
+  );
+  const findings = report.findings.map(({ table, column, expected, done, count: n, examples }) => {
+    const item = make("li", {}, `${table} ${column}: ${count(n)} × ${done}, expected ${expected}`);
+    const list = examples.map(({ file, row, found }) =>
+      make("li", {}, `${file}${row === null ? "" : `, row ${row}`}: ${found}`),
+    );
+    if (list.length > 0) item.append(make("ul", {}, ...list));
+    return item;
+  });
+  parts.push(make("h3", {}, "Tables"), make("ul", {}, ...coverage));
+  if (findings.length > 0) parts.push(make("h3", {}, "Findings"), make("ul", {}, ...findings));
+  return parts;
 }

@@ -82,7 +82,7 @@ export class RecordingView {
     });
     flags.scan();
     await yieldToBrowser();
-    this.information = new Information(recording, track);
+    this.information = new Information(recording, track, api);
     await yieldToBrowser();
     this.board = new Leaderboard(recording, selection);
     await yieldToBrowser();
