@@ -27,13 +27,26 @@ class EntityInline(admin.TabularInline):
 
 @admin.register(Session)
 class SessionAdmin(admin.ModelAdmin):
-    list_display = ("title", "slug", "kind", "state", "progress", "year", "minutes", "access")
+    list_display = (
+        "title",
+        "slug",
+        "kind",
+        "state",
+        "progress",
+        "year",
+        "minutes",
+        "access",
+        "owner",
+    )
     list_filter = ("state", "kind", "year", "access")
     search_fields = ("slug", "title", "source")
     readonly_fields = (
         "slug", "state", "progress", "message", "frame_rate", "frame_count", "version",
         "recording", "source", "start_time", "created_at", "updated_at",
     )  # fmt: skip
+    autocomplete_fields = ("owner",)
+    filter_horizontal = ("groups",)
+    list_select_related = ("owner",)
     inlines = (EntityInline,)
 
     @admin.display(description="minutes", ordering="frame_count")

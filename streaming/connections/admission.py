@@ -9,9 +9,8 @@ from typing import Any
 
 from django.db import Error as DatabaseError
 
-from sessions_app.access import Decision, decide
-from sessions_app.models import Session
-from sessions_app.visitors import ANONYMOUS, UnknownToken, Visitor
+from sessions_app.access import ANONYMOUS, Action, Visitor, decide
+from sessions_app.visitors import UnknownToken
 
 from ..playback.protocol import CloseCode
 from ..store.catalogue import Catalogue, CatalogueUnavailable, SessionInfo
@@ -100,22 +99,20 @@ class Admission:
         if info is None:
             raise Refused(CloseCode.NO_SUCH_SESSION, f"no session {slug!r}")
         visitor = await self._visitor(scope, info)
-        decision = decide(info.access, authenticated=visitor.authenticated, staff=visitor.staff)
-        if decision is Decision.LOGIN_REQUIRED:
-            raise Refused(CloseCode.UNAUTHENTICATED, "log in to watch this session")
-        if decision is Decision.FORBIDDEN:
-            raise Refused(CloseCode.FORBIDDEN, "this session is for staff")
+        decision = decide(visitor, Action.WATCH, info.facts)
+        if decision.close_code is not None:
+            raise Refused(CloseCode(decision.close_code), decision.reason)
         return info, visitor
 
     async def _visitor(self, scope: Mapping[str, Any], info: SessionInfo) -> Visitor:
-        """Who asks. A public session waits for no database that is away."""
+        """Who asks. A session that everybody may watch waits for no database that is away."""
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
                 return await visitor_of(scope)
         except UnknownToken as error:
             raise Refused(CloseCode.UNAUTHENTICATED, str(error)) from None
         except (DatabaseError, TimeoutError):
-            if info.access == Session.Access.PUBLIC:
+            if decide(ANONYMOUS, Action.WATCH, info.facts).allowed:
                 return ANONYMOUS
             reason = "the database is away: it cannot be told who you are"
             raise Refused(CloseCode.RESTARTING, reason, AWAY_SECONDS) from None

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from channels.auth import get_user
+from channels.db import database_sync_to_async
 from django.conf import settings
 
-from sessions_app.visitors import ANONYMOUS, Visitor, bearer_of, program_of
+from sessions_app.access import ANONYMOUS, Visitor
+from sessions_app.visitors import bearer_of, program_of, visitor_of_user
 
 
 async def visitor_of(scope: Mapping[str, Any]) -> Visitor:
@@ -37,11 +39,8 @@ async def user_of_login(login: Any) -> Visitor:
     Raises: DatabaseError.
     """
     user = await get_user({"session": login})
-    if not user.is_authenticated or not user.is_active:
+    if not user.is_authenticated:
         return ANONYMOUS
-    return Visitor(
-        authenticated=True,
-        staff=user.is_staff,
-        name=str(user),
-        login=login.session_key or "",
-    )
+    key = login.session_key or ""
+    visitor: Visitor = await database_sync_to_async(visitor_of_user)(user, login=key)
+    return visitor

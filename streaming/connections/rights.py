@@ -2,8 +2,8 @@
 
 A session that was made private, deleted or imported again, a user who has logged out or was locked
 out: the connection ends within `REVIEW_SECONDS`, with the code that says why. One query tells what
-has become of all sessions that are watched; logins are only looked at where the session is not
-public.
+has become of all sessions that are watched, and one more for each that not everybody may watch.
+Logins are only looked at where not everybody may watch.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from sessions_app.access import Decision, decide
+from sessions_app.access import ANONYMOUS, Action, SessionFacts, Visitor, decide
 from sessions_app.models import Session
-from sessions_app.visitors import ANONYMOUS, Visitor
 
 from ..playback.protocol import CloseCode
 from .identity import user_of_login
@@ -34,7 +33,7 @@ REVIEW_SECONDS = 2.0
 class Standing(NamedTuple):
     """What a session is now: who may see it, and the version of its recording."""
 
-    access: str
+    facts: SessionFacts
     version: str
 
 
@@ -105,25 +104,21 @@ class RightsReview:
                 connection.revoke(CloseCode.NO_SUCH_SESSION, "the session was deleted")
                 continue
             visitor = connection.visitor
-            if standing.access != Session.Access.PUBLIC and visitor.login:
+            if visitor.login and not decide(ANONYMOUS, Action.WATCH, standing.facts).allowed:
                 if visitor.login not in logins:
                     logins[visitor.login] = await _user_of_key(visitor.login)
                 visitor = logins[visitor.login]
-            decision = decide(
-                standing.access, authenticated=visitor.authenticated, staff=visitor.staff
-            )
-            if decision is Decision.LOGIN_REQUIRED:
-                connection.revoke(CloseCode.UNAUTHENTICATED, "log in to watch this session")
-            elif decision is Decision.FORBIDDEN:
-                connection.revoke(CloseCode.FORBIDDEN, "this session is for staff")
+            decision = decide(visitor, Action.WATCH, standing.facts)
+            if decision.close_code is not None:
+                connection.revoke(CloseCode(decision.close_code), decision.reason)
             elif connection.version not in (None, standing.version):
                 connection.replaced()
 
 
 def read_standings(slugs: Iterable[str]) -> dict[str, Standing]:
     """Those of the sessions that exist, as they are in the database now; blocking."""
-    found = Session.objects.filter(slug__in=list(slugs)).values_list("slug", "access", "version")
-    return {slug: Standing(access, version) for slug, access, version in found}
+    found = Session.objects.filter(slug__in=list(slugs)).only("slug", "access", "owner", "version")
+    return {session.slug: Standing(session.facts(), session.version) for session in found}
 
 
 async def _user_of_key(key: str) -> Visitor:

@@ -17,6 +17,7 @@ from typing import Any
 from channels.db import database_sync_to_async
 from django.db import Error as DatabaseError
 
+from sessions_app.access import SessionFacts
 from sessions_app.models import Session
 
 logger = logging.getLogger("streaming.store.catalogue")
@@ -43,7 +44,9 @@ class SessionInfo:
 
     path: of the recording file, which is there once the session is ready. progress: 0…100.
     frame_rate: frames a second. lap_length: metres, None where there are no laps.
-    start_time: Unix time of frame 0 in seconds, or None. access: "public", "login" or "staff".
+    start_time: Unix time of frame 0 in seconds, or None. access: one of `Visibility`.
+    owner: primary key of the user who owns it, or None. groups: primary keys of those that may
+    watch, where not everybody may.
     """
 
     slug: str
@@ -62,6 +65,8 @@ class SessionInfo:
     year: int | None = None
     round: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    owner: int | None = None
+    groups: frozenset[int] = frozenset()
 
     @property
     def is_ready(self) -> bool:
@@ -70,6 +75,11 @@ class SessionInfo:
     @property
     def is_live(self) -> bool:
         return self.state == Session.State.LIVE
+
+    @property
+    def facts(self) -> SessionFacts:
+        """What the rule of access needs to know."""
+        return SessionFacts(self.slug, self.access, self.owner, self.groups)
 
     @property
     def duration(self) -> float:
@@ -178,4 +188,6 @@ def read_session(slug: str) -> SessionInfo | None:
         year=session.year,
         round=session.round,
         metadata=dict(session.metadata),
+        owner=session.owner_id,
+        groups=session.facts().groups,
     )

@@ -15,8 +15,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from sessions_app.access import Decision, decide
+from sessions_app.access import Action, Verdict, decide, listing
 from sessions_app.models import Geometry, Session
+from sessions_app.visitors import listed, visitor_of_user
 
 from .outline import Outline, outline
 
@@ -59,27 +60,17 @@ def library(request: HttpRequest) -> HttpResponse:
 def player(request: HttpRequest, slug: str) -> HttpResponse:
     """The page that plays one session. 404, 403 or the log-in page where that may not be."""
     session = get_object_or_404(Session, slug=slug)
-    decision = decide(
-        session.access,
-        authenticated=request.user.is_authenticated,
-        staff=request.user.is_active and request.user.is_staff,
-    )
-    if decision is Decision.LOGIN_REQUIRED:
+    decision = decide(visitor_of_user(request.user), Action.WATCH, session.facts())
+    if decision.verdict is Verdict.LOGIN_REQUIRED:
         return redirect_to_login(request.get_full_path(), settings.LOGIN_URL)
-    if decision is Decision.FORBIDDEN:
-        raise PermissionDenied("This session is for staff only.")
+    if not decision.allowed:
+        raise PermissionDenied(decision.reason)
     return render(request, "streaming/player.html", {"session": session})
 
 
 def _visible(request: HttpRequest) -> QuerySet[Session]:
     """What this visitor may see."""
-    everything = Session.objects.all()
-    user = request.user
-    if user.is_active and user.is_staff:
-        return everything
-    if user.is_authenticated:
-        return everything.exclude(access=Session.Access.STAFF)
-    return everything.filter(access=Session.Access.PUBLIC)
+    return Session.objects.filter(listed(listing(visitor_of_user(request.user))))
 
 
 def _filtered(sessions: QuerySet[Session], chosen: dict[str, str]) -> QuerySet[Session]:
