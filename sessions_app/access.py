@@ -102,6 +102,7 @@ class Visitor:
         token: primary key of the token, None for others.
         link: primary key of the share link that came along, None without one.
         linked: slug of the session that the link is for, "" without one.
+        link_problem: why the link that came along does not count, or "".
     """
 
     authenticated: bool = False
@@ -117,6 +118,7 @@ class Visitor:
     token: int | None = None
     link: int | None = None
     linked: str = ""
+    link_problem: str = ""
 
 
 ANONYMOUS = Visitor()
@@ -192,6 +194,8 @@ def decide(visitor: Visitor, action: Action, session: SessionFacts | None = None
         return ALLOWED
     if session is not None and action in _WATCHING and visitor.linked == session.slug:
         return ALLOWED
+    if action in _WATCHING and visitor.link_problem and not visitor.authenticated:
+        return Decision(Verdict.FORBIDDEN, visitor.link_problem)
     if not visitor.authenticated:
         return Decision(Verdict.LOGIN_REQUIRED, f"log in to {_what(action, session)}")
     if visitor.scopes is not None:
@@ -202,7 +206,8 @@ def decide(visitor: Visitor, action: Action, session: SessionFacts | None = None
             return Decision(Verdict.FORBIDDEN, f"this token does not have the scope {scope.value}")
     if _may(visitor, action, session):
         return ALLOWED
-    return Decision(Verdict.FORBIDDEN, _refusal(action))
+    problem = visitor.link_problem if action in _WATCHING else ""
+    return Decision(Verdict.FORBIDDEN, problem or _refusal(action))
 
 
 def _everybody_may(action: Action, session: SessionFacts) -> bool:

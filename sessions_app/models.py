@@ -292,3 +292,52 @@ class ImportJob(models.Model):
 
     def __str__(self) -> str:
         return f"{self.importer} import of {self.session} ({self.state})"
+
+
+class ApiToken(models.Model):
+    """What a program shows to be let in. The token itself is not kept, only its hash.
+
+    It never allows more than its owner may do.
+    """
+
+    name = models.CharField(max_length=100, help_text="What it is for.")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens"
+    )
+    scopes = models.JSONField(default=list, help_text="Some of read, import, ingest, operate.")
+    prefix = models.CharField(
+        max_length=8, unique=True, editable=False, help_text="Names it; not secret."
+    )
+    digest = models.CharField(max_length=64, editable=False, help_text="SHA-256 of the token.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = "API token"
+        ordering = ("-created_at",)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+
+class ShareLink(models.Model):
+    """A link that lets whoever has it watch one session. Only its hash is kept."""
+
+    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="share_links")
+    scope = models.CharField(max_length=10, choices=(("watch", "watch"),), default="watch")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ("-created_at",)
+
+    def __str__(self) -> str:
+        return f"link {self.pk} to {self.session}"

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Q
 
-from .access import PROGRAM, Listing, Visitor
+from .access import Listing, Visitor
 from .models import Session
 
 OBSERVE = "streaming.view_liveconnection"
@@ -24,13 +24,6 @@ def bearer_of(header: str) -> str | None:
     """The token of an Authorization header; None if it has none of the kind `Bearer`."""
     scheme, _, token = header.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
-
-
-def program_of(token: str) -> Visitor:
-    """Who has this token. Raises: UnknownToken."""
-    if not is_token(token):
-        raise UnknownToken("This token is not known: expected one of the setting API_TOKENS.")
-    return PROGRAM
 
 
 def is_token(candidate: str) -> bool:

@@ -14,6 +14,7 @@ from django.db import OperationalError
 from django.test import Client
 
 from sessions_app.access import ANONYMOUS, PROGRAM, SessionFacts, Visitor
+from sessions_app.credentials import Credentials
 from sessions_app.models import Session
 from sessions_app.visitors import UnknownToken
 from streaming.connections.identity import user_of_login, visitor_of
@@ -143,11 +144,12 @@ def scope(**headers: str) -> dict[str, Any]:
 
 async def test_a_token_says_who_opens_a_socket(settings: Any) -> None:
     settings.API_TOKENS = ["secret"]
-    assert await visitor_of(scope(authorization="Bearer secret")) is PROGRAM
-    assert await visitor_of(scope(authorization="Basic c2VjcmV0")) is ANONYMOUS
-    assert await visitor_of(scope()) is ANONYMOUS
+    credentials = Credentials()
+    assert await visitor_of(scope(authorization="Bearer secret"), credentials) is PROGRAM
+    assert await visitor_of(scope(authorization="Basic c2VjcmV0"), credentials) is ANONYMOUS
+    assert await visitor_of(scope(), credentials) is ANONYMOUS
     with pytest.raises(UnknownToken):
-        await visitor_of(scope(authorization="Bearer other"))
+        await visitor_of(scope(authorization="Bearer other"), credentials)
 
 
 async def test_the_review_reads_what_the_database_says() -> None:

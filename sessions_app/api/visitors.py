@@ -1,4 +1,4 @@
-"""Who asks: a user of the site (session cookie) or a program with a token."""
+"""Who asks: a user of the site (session cookie), a program with a token, whoever has a link."""
 
 from __future__ import annotations
 
@@ -7,25 +7,28 @@ from django.http import HttpRequest
 from ninja.utils import check_csrf
 
 from ..access import ANONYMOUS, Action, Decision, SessionFacts, Verdict, Visitor, decide
+from ..credentials import link_cookie
 from ..models import Session
-from ..visitors import UnknownToken, bearer_of, program_of, visitor_of_user
+from ..visitors import UnknownToken, bearer_of, visitor_of_user
 from .errors import ApiError
+from .kept import kept_of
 
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
 async def visitor_of(request: HttpRequest) -> Visitor:
     """Raises: ApiError 401 for a token that is none of ours."""
+    credentials = kept_of(request).credentials
+    link = request.GET.get("link") or request.COOKIES.get(link_cookie("api"), "")
     token = bearer_of(request.headers.get("Authorization", ""))
     if token is not None:
         try:
-            return program_of(token)
+            return await credentials.with_link(await credentials.program(token), link)
         except UnknownToken as error:
             raise ApiError(401, str(error), code="unknown_token", headers=CHALLENGE) from None
     user = await request.auser()
-    if not user.is_authenticated:
-        return ANONYMOUS
-    return await sync_to_async(visitor_of_user)(user)
+    visitor = await sync_to_async(visitor_of_user)(user) if user.is_authenticated else ANONYMOUS
+    return await credentials.with_link(visitor, link)
 
 
 async def is_staff(request: HttpRequest) -> bool:

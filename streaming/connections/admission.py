@@ -10,6 +10,7 @@ from typing import Any
 from django.db import Error as DatabaseError
 
 from sessions_app.access import ANONYMOUS, Action, Visitor, decide
+from sessions_app.credentials import Credentials
 from sessions_app.visitors import UnknownToken
 
 from ..playback.protocol import CloseCode
@@ -61,10 +62,17 @@ class Refused(Exception):
 class Admission:
     """Decides who may connect to one worker."""
 
-    def __init__(self, limits: Limits, connections: OpenConnections, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        connections: OpenConnections,
+        catalogue: Catalogue,
+        credentials: Credentials | None = None,
+    ) -> None:
         self.limits = limits
         self._connections = connections
         self._catalogue = catalogue
+        self._credentials = credentials or Credentials()
 
     async def admit(
         self, connection: Closable, scope: Mapping[str, Any], slug: str
@@ -108,7 +116,7 @@ class Admission:
         """Who asks. A session that everybody may watch waits for no database that is away."""
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
-                return await visitor_of(scope)
+                return await visitor_of(scope, self._credentials)
         except UnknownToken as error:
             raise Refused(CloseCode.UNAUTHENTICATED, str(error)) from None
         except (DatabaseError, TimeoutError):

@@ -1,16 +1,18 @@
 """Rights do not end at the handshake: who is connected is looked at again every few seconds.
 
 A session that was made private, deleted or imported again, a user who has logged out or was locked
-out: the connection ends within `REVIEW_SECONDS`, with the code that says why. One query tells what
-has become of all sessions that are watched, and one more for each that not everybody may watch.
-Logins are only looked at where not everybody may watch.
+out, a token or share link that was revoked or has expired: the connection ends within
+`REVIEW_SECONDS`, with the code that says why. One query tells what has become of all sessions that
+are watched, one more does for each that not everybody may watch, and one each for all tokens and
+links. Logins are only looked at where not everybody may watch.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
@@ -19,6 +21,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 
 from sessions_app.access import ANONYMOUS, Action, SessionFacts, Visitor, decide
+from sessions_app.credentials import Current, read_current
 from sessions_app.models import Session
 
 from ..playback.protocol import CloseCode
@@ -66,6 +69,7 @@ class RightsReview:
         *,
         read: Read | None = None,
         every: float = REVIEW_SECONDS,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Make a review; `run` begins it.
 
@@ -73,15 +77,17 @@ class RightsReview:
             connections: the open ones, whenever they are iterated over.
             read: slugs → what those sessions are now, without those that are gone; blocking.
             every: seconds between two looks.
+            sleep: waits that long.
         """
         self._connections = connections
         self._read = read or read_standings
         self._every = every
+        self._sleep = sleep
 
     async def run(self) -> None:
         """Until cancelled. A database that is away costs a look, nothing more."""
         while True:
-            await asyncio.sleep(self._every)
+            await self._sleep(self._every)
             try:
                 await self.review()
             except (DatabaseError, OSError) as error:
@@ -97,6 +103,11 @@ class RightsReview:
         if not slugs:
             return
         standings: Mapping[str, Standing] = await database_sync_to_async(self._read)(slugs)
+        tokens = {c.visitor.token for c in watching if c.visitor.token is not None}
+        links = {c.visitor.link for c in watching if c.visitor.link is not None}
+        current = Current({}, {})
+        if tokens or links:
+            current = await database_sync_to_async(read_current)(tokens, links)
         logins: dict[str, Visitor] = {}
         for connection in watching:
             standing = standings.get(connection.slug)
@@ -104,10 +115,22 @@ class RightsReview:
                 connection.revoke(CloseCode.NO_SUCH_SESSION, "the session was deleted")
                 continue
             visitor = connection.visitor
+            if visitor.token is not None:
+                program = current.tokens.get(visitor.token)
+                if program is None:
+                    reason = "this token was revoked or has expired"
+                    connection.revoke(CloseCode.UNAUTHENTICATED, reason)
+                    continue
+                visitor = program
             if visitor.login and not decide(ANONYMOUS, Action.WATCH, standing.facts).allowed:
                 if visitor.login not in logins:
                     logins[visitor.login] = await _user_of_key(visitor.login)
                 visitor = logins[visitor.login]
+            link = connection.visitor.link
+            if link is not None:
+                problem = current.links[link]
+                linked = "" if problem else connection.visitor.linked
+                visitor = replace(visitor, link=link, linked=linked, link_problem=problem)
             decision = decide(visitor, Action.WATCH, standing.facts)
             if decision.close_code is not None:
                 connection.revoke(CloseCode(decision.close_code), decision.reason)

@@ -25,7 +25,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from sessions_app.access import Action, decide
-from sessions_app.visitors import UnknownToken, program_of, visitor_of_user
+from sessions_app.visitors import UnknownToken, visitor_of_user
 
 from ..monitoring.board import BoardError
 from ..monitoring.reader import Snapshot
@@ -190,15 +190,17 @@ def _may_read(request: HttpRequest) -> bool:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         given, wanted = token.strip().encode(), settings.METRICS_TOKEN.encode()
-        return (bool(wanted) and hmac.compare_digest(given, wanted)) or _operates(token.strip())
+        return (bool(wanted) and hmac.compare_digest(given, wanted)) or _observes(
+            request, token.strip()
+        )
     if not settings.METRICS_TOKEN and _from_this_machine(request):
         return True
     return decide(visitor_of_user(request.user), Action.OBSERVE).allowed
 
 
-def _operates(token: str) -> bool:
+def _observes(request: HttpRequest, token: str) -> bool:
     try:
-        return decide(program_of(token), Action.OBSERVE).allowed
+        return decide(worker_of(request).credentials.program_now(token), Action.OBSERVE).allowed
     except UnknownToken:
         return False
 
