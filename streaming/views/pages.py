@@ -12,7 +12,6 @@ from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
@@ -76,11 +75,7 @@ def player(request: HttpRequest, slug: str) -> HttpResponse:
         raise PermissionDenied(decision.reason)
     if given is not None:
         return _without_link(request, session, given if visitor.linked == slug else "")
-    may_share = decide(visitor, Action.EDIT, facts).allowed
-    if may_share:
-        # Sharing posts, which takes the CSRF cookie.
-        get_token(request)
-    context = {"session": session, "may_share": may_share}
+    context = {"session": session, "may_share": decide(visitor, Action.EDIT, facts).allowed}
     response = render(request, "streaming/player.html", context)
     if session.access != Session.Access.PUBLIC:
         response["X-Robots-Tag"] = "noindex"
