@@ -9,7 +9,7 @@ from django.views.decorators.gzip import gzip_page
 from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 
-from sessions_app.api import errors, imports, moments, sessions
+from sessions_app.api import errors, imports, links, moments, sessions, tokens
 from streaming.api.connections import router as connections
 from streaming.api.frames import router as frames
 
@@ -18,12 +18,16 @@ Recorded sessions: what moved, where, and what happened. Frames are best taken f
 (`docs/protocol.md`) or, for caches, from segments, whose addresses never change their content.
 
 Errors are `{"code", "message"}`. Whatever has no version in its path has an ETag: ask again with
-`If-None-Match`. Public sessions need no login; for the others, and for imports, log in to the site
-or send `Authorization: Bearer <token>` with one of the setting API_TOKENS.
+`If-None-Match`. Public and unlisted sessions need no login; for the others, and for imports, log in
+to the site, send `Authorization: Bearer <token>`, or add `?link=` with a share link of the session.
 """
 
 SECURITY = {
-    "token": {"type": "http", "scheme": "bearer", "description": "One of API_TOKENS."},
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "One of /api/tokens, or of the setting API_TOKENS.",
+    },
     "login": {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME},
 }
 
@@ -60,5 +64,7 @@ errors.register(api)
 imports.mount(sessions.router)
 api.add_router("", sessions.router)
 api.add_router("", moments.router)
+api.add_router("", links.router)
+api.add_router("", tokens.router)
 api.add_router("", frames)
 api.add_router("", connections)

@@ -73,11 +73,13 @@ def enqueue(
     round_number: int | None = None,
     kind: str = "other",
     access: str | None = None,
+    owner: int | None = None,
 ) -> tuple[ImportJob, bool]:
     """A job for that session, and whether it is new: an unfinished one of the same session stands.
 
-    access: who may watch, at once; None keeps that of a session that is there, and is "staff" for
-    a new one. A session that can be watched stays so until the job replaces its recording.
+    access: who may watch, at once; None keeps that of a session that is there, and is "private"
+    for a new one. owner: of a new session, the primary key of a user. A session that can be watched
+    stays so until the job replaces its recording.
     """
     with transaction.atomic():
         session, _ = Session.objects.select_for_update().get_or_create(
@@ -87,7 +89,8 @@ def enqueue(
                 "year": year,
                 "round": round_number,
                 "kind": kind,
-                "access": Session.Access.STAFF,
+                "access": Session.Access.PRIVATE,
+                "owner_id": owner,
             },
         )
         if access is not None and session.access != access:

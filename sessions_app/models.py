@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
+
+from .access import SessionFacts, Visibility
 
 SLUG_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,79}$"
 
@@ -23,9 +26,10 @@ class Session(models.Model):
         LIVE = "live", "live"
 
     class Access(models.TextChoices):
-        PUBLIC = "public", "everyone"
-        LOGIN = "login", "whoever is logged in"
-        STAFF = "staff", "staff"
+        PUBLIC = Visibility.PUBLIC.value, "everyone"
+        UNLISTED = Visibility.UNLISTED.value, "whoever has the address"
+        LOGIN = Visibility.LOGIN.value, "whoever is logged in"
+        PRIVATE = Visibility.PRIVATE.value, "owner, groups and staff"
 
     slug = models.CharField(
         max_length=80,
@@ -40,7 +44,20 @@ class Session(models.Model):
     state = models.CharField(
         max_length=10, choices=State.choices, default=State.PENDING, db_index=True
     )
-    access = models.CharField(max_length=10, choices=Access.choices, default=Access.PUBLIC)
+    access = models.CharField(
+        max_length=10, choices=Access.choices, default=Access.PUBLIC, help_text="Who may watch."
+    )
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="replay_sessions",
+        help_text="May watch, change and share it.",
+    )
+    groups = models.ManyToManyField(
+        Group, blank=True, related_name="replay_sessions", help_text="Whose members may watch."
+    )
     progress = models.FloatField(
         default=0,
         validators=[MinValueValidator(0), MaxValueValidator(100)],
@@ -96,6 +113,13 @@ class Session(models.Model):
     def duration(self) -> float:
         """Seconds."""
         return self.frame_count / self.frame_rate
+
+    def facts(self) -> SessionFacts:
+        """What the rule of access needs to know. Blocks where not everybody may watch."""
+        groups: frozenset[int] = frozenset()
+        if self.access not in (self.Access.PUBLIC, self.Access.UNLISTED):
+            groups = frozenset(self.groups.values_list("pk", flat=True))
+        return SessionFacts(self.slug, self.access, self.owner_id, groups)
 
     @property
     def loading(self) -> bool:
@@ -271,3 +295,52 @@ class ImportJob(models.Model):
 
     def __str__(self) -> str:
         return f"{self.importer} import of {self.session} ({self.state})"
+
+
+class ApiToken(models.Model):
+    """What a program shows to be let in. The token itself is not kept, only its hash.
+
+    It never allows more than its owner may do.
+    """
+
+    name = models.CharField(max_length=100, help_text="What it is for.")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens"
+    )
+    scopes = models.JSONField(default=list, help_text="Some of read, import, ingest, operate.")
+    prefix = models.CharField(
+        max_length=8, unique=True, editable=False, help_text="Names it; not secret."
+    )
+    digest = models.CharField(max_length=64, editable=False, help_text="SHA-256 of the token.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = "API token"
+        ordering = ("-created_at",)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+
+class ShareLink(models.Model):
+    """A link that lets whoever has it watch one session. Only its hash is kept."""
+
+    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="share_links")
+    scope = models.CharField(max_length=10, choices=(("watch", "watch"),), default="watch")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ("-created_at",)
+
+    def __str__(self) -> str:
+        return f"link {self.pk} to {self.session}"

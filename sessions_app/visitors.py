@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
+from django.db.models import Q
 
+from .access import Listing, Visitor
+from .models import Session
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """One who asks for something.
-
-    Attributes:
-        authenticated: is logged in, or has a token.
-        staff: may see every session, start imports and operate.
-        by_cookie: a browser sent it along unasked, so that CSRF can happen.
-        name: of the user, "" for others.
-        login: key of the site's login session, "" for others.
-    """
-
-    authenticated: bool = False
-    staff: bool = False
-    by_cookie: bool = True
-    name: str = ""
-    login: str = ""
-
-
-ANONYMOUS = Visitor()
-PROGRAM = Visitor(authenticated=True, staff=True, by_cookie=False)
-"""Whoever has one of API_TOKENS."""
+OBSERVE = "streaming.view_liveconnection"
+OPERATE = "streaming.change_liveconnection"
+"""The permissions that tell operators from other staff."""
 
 
 class UnknownToken(Exception):
@@ -42,13 +26,6 @@ def bearer_of(header: str) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def program_of(token: str) -> Visitor:
-    """Who has this token. Raises: UnknownToken."""
-    if not is_token(token):
-        raise UnknownToken("This token is not known: expected one of the setting API_TOKENS.")
-    return PROGRAM
-
-
 def is_token(candidate: str) -> bool:
     """Whether it is one of API_TOKENS, in a time that does not tell how near it came."""
     given = candidate.encode("utf-8", "surrogatepass")
@@ -56,3 +33,39 @@ def is_token(candidate: str) -> bool:
     for token in settings.API_TOKENS:
         found |= bool(token) and hmac.compare_digest(given, token.encode())
     return found
+
+
+def visitor_of_user(user: Any, *, login: str = "") -> Visitor:
+    """A user as a visitor; blocking: the groups, and the permissions of staff, are looked up.
+
+    Args:
+        user: Django's; anonymous or locked-out ones are anonymous visitors.
+        login: key of the login session.
+    """
+    if not user.is_authenticated or not user.is_active:
+        return Visitor()
+    staff = bool(user.is_staff)
+    return Visitor(
+        authenticated=True,
+        staff=staff,
+        observer=staff and user.has_perm(OBSERVE),
+        operator=staff and user.has_perm(OPERATE),
+        name=str(user),
+        login=login,
+        user=user.pk,
+        groups=frozenset(user.groups.values_list("pk", flat=True)),
+    )
+
+
+def listed(seen: Listing) -> Q:
+    """The sessions of a listing, as a condition on `Session`."""
+    if seen.everything:
+        return Q()
+    condition = Q(access__in=seen.visibilities)
+    if seen.owner is not None:
+        condition |= Q(owner=seen.owner)
+    if seen.groups:
+        # A subquery rather than a join: a session of two of the groups is listed once.
+        grouped = Session.groups.through.objects.filter(group__in=seen.groups)
+        condition |= Q(pk__in=grouped.values("session"))
+    return condition

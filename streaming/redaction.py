@@ -13,7 +13,7 @@ HIDDEN = "***"
 # What comes before the last @ of the authority, which ends at / ? # or a blank. urllib and
 # redis-py take the last @ too, so a password with an @ in it is hidden whole.
 _USER_INFO = re.compile(r"(?<=://)([^\s/?#:@'\"]*)(:?)[^\s/?#'\"]*@")
-_IN_QUERY = re.compile(r"(?i)([?&](?:password|passwd|pass|token|secret)=)[^&#\s'\"]*")
+_IN_QUERY = re.compile(r"(?i)([?&](?:password|passwd|pass|token|secret|link)=)[^&#\s'\"]*")
 
 
 def redacted(text: str) -> str:

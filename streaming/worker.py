@@ -19,6 +19,8 @@ from channels.layers import get_channel_layer
 from django.conf import LazySettings
 from django.http import HttpRequest
 
+from sessions_app.credentials import Credentials
+
 from .connections.admission import Admission, Limits
 from .connections.dialects.event_messages import read_event_messages
 from .connections.dialects.plain_metadata import read_plain_metadata
@@ -58,6 +60,7 @@ class Worker:
         frames: the frame store: segments and rows from memory, Redis, recordings.
         admission: who may connect, and the limits.
         connections: the open WebSockets.
+        credentials: tokens and links, at most two seconds old.
         rights: checks periodically who may still watch.
         wheel: wakes the pumps.
         watch: notifies connections of changes of unfinished sessions.
@@ -106,7 +109,10 @@ class Worker:
             shared=SharedCache(redis) if redis is not None and share_frames else None,
         )
         self.connections = OpenConnections() if connections is None else connections
-        self.admission = Admission(limits or Limits(), self.connections, self.catalogue)
+        self.credentials = Credentials()
+        self.admission = Admission(
+            limits or Limits(), self.connections, self.catalogue, self.credentials
+        )
         self.rights = RightsReview(self.connections)
         self.wheel = TimerWheel()
         self.watch = SessionWatch(self.catalogue, self.frames)

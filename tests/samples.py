@@ -191,7 +191,7 @@ def fill() -> None:
     get_user_model().objects.create_superuser(ADMIN, password=PASSWORD)
     store_result(small_race(), slug=RACE_SLUG)
     store_result(small_play(), slug=PLAY_SLUG)
-    store_result(small_race(30, 3), slug=STAFF_SLUG, access=Session.Access.STAFF)
+    store_result(small_race(30, 3), slug=STAFF_SLUG, access=Session.Access.PRIVATE)
     Session.objects.create(
         slug=LOADING_SLUG,
         title="Still loading",

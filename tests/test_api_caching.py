@@ -92,7 +92,7 @@ def test_a_deleted_session_changes_the_list(client: Client, race: Session) -> No
 
 def test_an_access_that_changed_is_not_answered_304(client: Client, race: Session) -> None:
     tag = client.get("/api/sessions/small/geometry")["ETag"]
-    Session.objects.filter(pk=race.pk).update(access="staff")
+    Session.objects.filter(pk=race.pk).update(access="private")
     response = client.get("/api/sessions/small/geometry", headers={"If-None-Match": tag})
     assert response.status_code == 401
 

@@ -88,7 +88,7 @@ class TestAccess:
 
     def test_a_new_session_is_for_staff(self, client: Client, folder: Path) -> None:
         post(client, {"source": "one"}, **TOKEN)
-        assert Session.objects.get().access == "staff"
+        assert Session.objects.get().access == "private"
         assert client.get("/api/sessions/one").status_code == 401
 
     def test_the_request_may_say_otherwise(self, client: Client, folder: Path) -> None:
@@ -96,7 +96,7 @@ class TestAccess:
         assert client.get("/api/sessions/one").json()["access"] == "public"
         assert post(client, {"source": "one", "access": "all"}, **TOKEN).status_code == 422
 
-    @pytest.mark.parametrize("access", ["public", "login", "staff"])
+    @pytest.mark.parametrize("access", ["public", "login", "private"])
     def test_a_session_that_is_there_keeps_its_own(
         self, client: Client, folder: Path, access: str
     ) -> None:
@@ -149,7 +149,7 @@ class TestExisting:
         assert queued() == []
 
     def test_is_not_shown_to_who_may_not_see_it(self, client: Client) -> None:
-        store_small_race("2025_1_R", access="staff")
+        store_small_race("2025_1_R", access="private")
         response = post(client, {"year": 2025, "round_num": 1, "session_type": "R"})
         assert response.status_code == 401
 

@@ -266,7 +266,7 @@ class TestAccess:
 
     @pytest.fixture(autouse=True)
     def sessions(self) -> None:
-        for access in ("public", "login", "staff"):
+        for access in ("public", "login", "private"):
             Session.objects.create(slug=access, title=access, access=access)
 
     @pytest.mark.parametrize(
@@ -274,8 +274,8 @@ class TestAccess:
         [
             ("anonymous", ["public"], [200, 401, 401]),
             ("user", ["login", "public"], [200, 200, 403]),
-            ("staff", ["login", "public", "staff"], [200, 200, 200]),
-            ("token", ["login", "public", "staff"], [200, 200, 200]),
+            ("staff", ["login", "private", "public"], [200, 200, 200]),
+            ("token", ["login", "private", "public"], [200, 200, 200]),
         ],
     )
     def test_who_sees_what(
@@ -289,7 +289,7 @@ class TestAccess:
         assert [s["slug"] for s in items] == seen
         answers = [
             client.get(f"/api/sessions/{slug}", headers=headers)
-            for slug in ("public", "login", "staff")
+            for slug in ("public", "login", "private")
         ]
         assert [a.status_code for a in answers] == statuses
         for answer in answers:
@@ -306,7 +306,7 @@ class TestAccess:
     def test_no_token_configured_lets_no_empty_token_in(self, client: Client, settings) -> None:
         for tokens in ([], [""]):
             settings.API_TOKENS = tokens
-            response = client.get("/api/sessions/staff", headers={"Authorization": "Bearer "})
+            response = client.get("/api/sessions/private", headers={"Authorization": "Bearer "})
             assert response.status_code == 401
 
     def test_not_public_is_not_for_shared_caches(self, client: Client) -> None:

@@ -13,8 +13,10 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.db import OperationalError
 from django.test import Client
 
+from sessions_app.access import ANONYMOUS, PROGRAM, SessionFacts, Visitor
+from sessions_app.credentials import Credentials
 from sessions_app.models import Session
-from sessions_app.visitors import ANONYMOUS, PROGRAM, UnknownToken, Visitor
+from sessions_app.visitors import UnknownToken
 from streaming.connections.identity import user_of_login, visitor_of
 from streaming.connections.rights import RightsReview, SessionRights
 from streaming.playback.protocol import CloseCode
@@ -43,6 +45,10 @@ class Viewer:
         self.came_back = True
 
 
+def standing(access: str, version: str = "v1") -> dict[str, SessionRights]:
+    return {SLUG: SessionRights(SessionFacts(SLUG, access), version)}
+
+
 async def reviewed(viewer: Viewer, standings: Mapping[str, SessionRights]) -> Viewer:
     await RightsReview([viewer], read=lambda _slugs: standings).review()
     return viewer
@@ -53,15 +59,15 @@ async def reviewed(viewer: Viewer, standings: Mapping[str, SessionRights]) -> Vi
     [
         ("public", ANONYMOUS, None),
         ("login", ANONYMOUS, CloseCode.UNAUTHENTICATED),
-        ("staff", ANONYMOUS, CloseCode.UNAUTHENTICATED),
-        ("staff", Visitor(authenticated=True), CloseCode.FORBIDDEN),
-        ("staff", PROGRAM, None),
+        ("private", ANONYMOUS, CloseCode.UNAUTHENTICATED),
+        ("private", Visitor(authenticated=True), CloseCode.FORBIDDEN),
+        ("private", PROGRAM, None),
     ],
 )
 async def test_a_session_that_is_not_public_any_more(
     access: str, visitor: Visitor, code: CloseCode | None
 ) -> None:
-    viewer = await reviewed(Viewer(visitor), {SLUG: SessionRights(access, "v1")})
+    viewer = await reviewed(Viewer(visitor), standing(access))
     assert viewer.ended is code
     assert not viewer.came_back
 
@@ -71,7 +77,7 @@ async def test_a_session_that_was_deleted() -> None:
 
 
 async def test_a_session_that_was_imported_again() -> None:
-    viewer = await reviewed(Viewer(), {SLUG: SessionRights("public", "v2")})
+    viewer = await reviewed(Viewer(), standing("public", "v2"))
     assert viewer.came_back
     assert viewer.ended is None
 
@@ -109,7 +115,7 @@ async def test_a_logout_ends_what_needs_a_login(ann: Any) -> None:
     login = await sync_to_async(logged_in)(ann)
     visitor = await user_of_login(login)
     assert (visitor.name, visitor.staff) == ("ann", True)
-    staff, public = {SLUG: SessionRights("staff", "v1")}, {SLUG: SessionRights("public", "v1")}
+    staff, public = standing("private"), standing("public")
     assert (await reviewed(Viewer(visitor), staff)).ended is None
     await sync_to_async(login.flush)()
     assert (await reviewed(Viewer(visitor), staff)).ended is CloseCode.UNAUTHENTICATED
@@ -129,7 +135,7 @@ async def test_a_user_who_may_less_than_before(
 ) -> None:
     visitor = await user_of_login(await sync_to_async(logged_in)(ann))
     await get_user_model().objects.filter(pk=ann.pk).aupdate(**change)
-    assert (await reviewed(Viewer(visitor), {SLUG: SessionRights("staff", "v1")})).ended is code
+    assert (await reviewed(Viewer(visitor), standing("private"))).ended is code
 
 
 def scope(**headers: str) -> dict[str, Any]:
@@ -138,15 +144,16 @@ def scope(**headers: str) -> dict[str, Any]:
 
 async def test_a_token_says_who_opens_a_socket(settings: Any) -> None:
     settings.API_TOKENS = ["secret"]
-    assert await visitor_of(scope(authorization="Bearer secret")) is PROGRAM
-    assert await visitor_of(scope(authorization="Basic c2VjcmV0")) is ANONYMOUS
-    assert await visitor_of(scope()) is ANONYMOUS
+    credentials = Credentials()
+    assert await visitor_of(scope(authorization="Bearer secret"), credentials) is PROGRAM
+    assert await visitor_of(scope(authorization="Basic c2VjcmV0"), credentials) is ANONYMOUS
+    assert await visitor_of(scope(), credentials) is ANONYMOUS
     with pytest.raises(UnknownToken):
-        await visitor_of(scope(authorization="Bearer other"))
+        await visitor_of(scope(authorization="Bearer other"), credentials)
 
 
 async def test_the_review_reads_what_the_database_says() -> None:
-    await Session.objects.acreate(slug=SLUG, title="Race", access="staff", version="v9")
+    await Session.objects.acreate(slug=SLUG, title="Race", access="private", version="v9")
     viewer = Viewer(PROGRAM)
     await RightsReview([viewer]).review()
     assert viewer.came_back

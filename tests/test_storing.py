@@ -113,10 +113,10 @@ def test_who_may_watch_may_be_changed_while_the_recording_is_written(recordings:
 
     def close_it(_fraction: float, message: str) -> None:
         if message == "writing the recording":
-            Session.objects.filter(slug="play").update(access=Session.Access.STAFF)
+            Session.objects.filter(slug="play").update(access=Session.Access.PRIVATE)
 
     store_result(small_play(), slug="play", replace=True, progress=close_it)
-    assert Session.objects.get(slug="play").access == Session.Access.STAFF
+    assert Session.objects.get(slug="play").access == Session.Access.PRIVATE
 
 
 class TestLeftovers:

@@ -233,7 +233,7 @@ async def test_who_is_logged_in_but_may_not_watch_is_told_so(
     cookie = {"Cookie": f"sessionid={printed.split()[-1]}"}
     async with open_wire(address(server, STAFF_SLUG), additional_headers=cookie) as wire:
         bye = await wire.until_type("bye")
-        assert "staff" in bye["reason"]
+        assert "private" in bye["reason"]
         assert "retry_after" not in bye
         assert await wire.close_code() == CloseCode.FORBIDDEN
     async with open_wire(address(server), additional_headers=cookie) as wire:

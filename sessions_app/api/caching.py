@@ -65,12 +65,16 @@ def set_revalidated(response: HttpResponseBase, tag: str, *, shared: bool) -> No
 
 
 def set_immutable(response: HttpResponseBase, tag: str, *, shared: bool) -> None:
-    """To be kept for good: the address names the content."""
-    scope = "public" if shared else "private"
-    response["ETag"] = tag
-    response["Cache-Control"] = f"{scope}, max-age={YEAR_SECONDS}, immutable"
+    """To be kept for good: the address names the content.
+
+    Only where everybody may see it: a browser that need not ask would show a session to whoever
+    may not watch it any more.
+    """
     if not shared:
-        patch_vary_headers(response, ("Cookie", "Authorization"))
+        set_revalidated(response, tag, shared=False)
+        return
+    response["ETag"] = tag
+    response["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
 
 
 async def revalidated(

@@ -9,14 +9,14 @@ from django.conf import settings
 from django.http import HttpRequest
 from ninja import Router, Status
 
+from ..access import Action, decide
 from ..jobs import enqueue
 from ..models import ImportJob, Session
 from ..sources import ImporterMissing, Source, UnknownSource, find_source, require_importer
 from .errors import ApiError, ErrorOut
 from .schemas import FastF1Import, ImportOut, NamedImport
-from .visitors import require_access, require_staff, visitor_of
+from .visitors import facts_of, require, require_for, visitor_of
 
-WHAT = "import sessions"
 KINDS = {
     "R": "race",
     "S": "sprint",
@@ -46,16 +46,17 @@ async def import_session(
         slug = Source(wanted.source, settings.RECORDINGS_DIR, "").slug
     session = await Session.objects.filter(slug=slug).afirst()
     visitor = await visitor_of(request)
+    may_import = decide(visitor, Action.IMPORT).allowed
     failed = session is not None and session.state == Session.State.FAILED
-    if session is not None and not wanted.refresh and not (failed and visitor.staff):
-        await require_access(request, session.access, slug)
+    if session is not None and not wanted.refresh and not (failed and may_import):
+        await require_for(request, await facts_of(session))
         return Status(200, _answer(session, None))
-    require_staff(visitor, request, WHAT)
-    job = await sync_to_async(_enqueue)(slug, wanted)
+    require(visitor, request, Action.IMPORT)
+    job = await sync_to_async(_enqueue)(slug, wanted, visitor.user)
     return Status(202, _answer(job.session, job.pk))
 
 
-def _enqueue(slug: str, wanted: NamedImport | FastF1Import) -> ImportJob:
+def _enqueue(slug: str, wanted: NamedImport | FastF1Import, owner: int | None) -> ImportJob:
     """Raises: ApiError 422, 501."""
     about: dict[str, Any]
     try:
@@ -85,7 +86,7 @@ def _enqueue(slug: str, wanted: NamedImport | FastF1Import) -> ImportJob:
         raise ApiError(501, f"{error}.", code="importer_missing") from error
     if not slug:
         raise ApiError(422, "This source's name makes no slug: give one as 'slug'.")
-    job, _ = enqueue(slug, access=wanted.access, **about)
+    job, _ = enqueue(slug, access=wanted.access, owner=owner, **about)
     return job
 
 

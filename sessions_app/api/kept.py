@@ -1,4 +1,4 @@
-"""What the REST API keeps between requests: packed bodies, open recordings.
+"""What the REST API keeps between requests: packed bodies, open recordings, who has which token.
 
 The API's middleware makes it, once in a process, and each request below /api/ carries it.
 """
@@ -12,6 +12,7 @@ from typing import cast
 
 from django.http import HttpRequest
 
+from ..credentials import Credentials
 from ..recording.file import Recording
 
 KEPT = "replay.kept"
@@ -96,11 +97,13 @@ class Kept:
     Attributes:
         bodies: those built last.
         recordings: those read last.
+        credentials: tokens and links seen last.
     """
 
     def __init__(self) -> None:
         self.bodies = Bodies()
         self.recordings = OpenRecordings()
+        self.credentials = Credentials()
 
 
 def kept_of(request: HttpRequest) -> Kept:

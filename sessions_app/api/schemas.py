@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from ninja import Schema
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
+
+from ..access import OLDER_NAMES
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 Point = tuple[float, float]
@@ -19,7 +21,10 @@ class SessionOut(Schema):
     title: str
     kind: str = Field(description="race, qualifying, practice, sprint, play, regatta, flight…")
     state: Literal["pending", "importing", "ready", "failed", "live"]
-    access: Literal["public", "login", "staff"]
+    access: Literal["public", "unlisted", "login", "private"] = Field(
+        description="Who may watch: everybody; whoever has the address; whoever is logged in; its "
+        "owner, its groups and staff."
+    )
     loading: bool = Field(description="Whether the frames are still to come.")
     progress: Percent
     message: str = Field(description="What the import is doing, or why it failed.")
@@ -331,11 +336,12 @@ class TelemetryOut(Schema):
 
 
 Access = Annotated[
-    Literal["public", "login", "staff"] | None,
+    Literal["public", "unlisted", "login", "private", "staff"] | None,
     Field(
-        description="Who may watch. Left out: staff for a new session, and a session that is there "
-        "keeps its own."
+        description="Who may watch. Left out: private for a new session, and a session that is "
+        "there keeps its own. `staff` is an older name of private."
     ),
+    AfterValidator(lambda value: OLDER_NAMES.get(value, value)),
 ]
 
 

@@ -9,9 +9,10 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from ..access import visible_kinds
+from ..access import listing
 from ..jobs import FAILED
 from ..models import Entity, Geometry, ImportJob, Session
+from ..visitors import listed
 from .caching import entity_tag, revalidated, session_tag
 from .errors import ApiError, ErrorOut
 from .recordings import schema_of
@@ -68,9 +69,8 @@ async def list_sessions(
     request: HttpRequest, filters: Annotated[SessionFilter, Query()]
 ) -> HttpResponse:
     """Sessions that the visitor may see, latest first, one page at a time."""
-    visitor = await visitor_of(request)
-    allowed = visible_kinds(authenticated=visitor.authenticated, staff=visitor.staff)
-    sessions = _filtered(filters).filter(access__in=allowed)
+    allowed = listing(await visitor_of(request))
+    sessions = _filtered(filters).filter(listed(allowed))
     about = await sessions.aaggregate(count=Count("pk"), newest=Max("updated_at"), ids=Sum("pk"))
     tag = entity_tag("sessions", allowed, filters.model_dump_json(), *about.values())
 

@@ -1,35 +1,34 @@
-"""The visitor of a request: a user of the site (session cookie) or a program with a token."""
+"""The visitor of a request: a user (session cookie), a program (token), or a holder of a link."""
 
 from __future__ import annotations
 
+from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 from ninja.utils import check_csrf
 
-from ..access import Decision, decide
+from ..access import ANONYMOUS, Action, Decision, SessionFacts, Verdict, Visitor, decide
+from ..credentials import link_cookie
 from ..models import Session
-from ..visitors import UnknownToken, Visitor, bearer_of, program_of
+from ..visitors import UnknownToken, bearer_of, visitor_of_user
 from .errors import ApiError
+from .kept import kept_of
+
+CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
 async def visitor_of(request: HttpRequest) -> Visitor:
     """Raises: ApiError 401 for a token that is none of ours."""
+    credentials = kept_of(request).credentials
+    link = request.GET.get("link") or request.COOKIES.get(link_cookie("api"), "")
     token = bearer_of(request.headers.get("Authorization", ""))
     if token is not None:
         try:
-            return program_of(token)
+            return await credentials.with_link(await credentials.program(token), link)
         except UnknownToken as error:
-            raise ApiError(
-                401,
-                str(error),
-                code="unknown_token",
-                headers={"WWW-Authenticate": "Bearer"},
-            ) from None
+            raise ApiError(401, str(error), code="unknown_token", headers=CHALLENGE) from None
     user = await request.auser()
-    return Visitor(
-        authenticated=user.is_authenticated,
-        staff=bool(user.is_authenticated and user.is_active and user.is_staff),
-        by_cookie=True,
-    )
+    visitor = await sync_to_async(visitor_of_user)(user) if user.is_authenticated else ANONYMOUS
+    return await credentials.with_link(visitor, link)
 
 
 async def is_staff(request: HttpRequest) -> bool:
@@ -41,17 +40,17 @@ async def is_staff(request: HttpRequest) -> bool:
         return False
 
 
-def require_staff(visitor: Visitor, request: HttpRequest, what: str) -> None:
-    """Raises: ApiError 401 or 403 unless the visitor is staff or has a token, and passes CSRF."""
-    if not visitor.authenticated:
-        raise ApiError(
-            401,
-            f"To {what}, log in as staff or send 'Authorization: Bearer <token>'.",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
-    if not visitor.staff:
-        raise ApiError(403, f"Only staff may {what}.")
-    if visitor.by_cookie and check_csrf(request) is not None:
+def require(
+    visitor: Visitor, request: HttpRequest, action: Action, session: SessionFacts | None = None
+) -> None:
+    """Let a visitor pass who may do it and, where that changes something, does it on purpose.
+
+    Raises: ApiError 401, or 403 (`csrf_failed` where only the CSRF token is missing).
+    """
+    decision = decide(visitor, action, session)
+    if not decision.allowed:
+        raise _refusal(decision, session)
+    if request.method != "GET" and visitor.by_cookie and check_csrf(request) is not None:
         raise ApiError(
             403,
             "The CSRF token is missing or wrong: send the csrftoken cookie's value as X-CSRFToken.",
@@ -59,32 +58,40 @@ def require_staff(visitor: Visitor, request: HttpRequest, what: str) -> None:
         )
 
 
-async def session_for(request: HttpRequest, slug: str) -> Session:
-    """The session (its metadata deferred) if this visitor may see it; one query if it is public.
+async def session_for(request: HttpRequest, slug: str, action: Action = Action.WATCH) -> Session:
+    """The session (its metadata deferred) if this visitor may; one query if everybody may.
 
     Raises: ApiError 404, 401, 403.
     """
     session = await Session.objects.defer("metadata").filter(slug=slug).afirst()
     if session is None:
         raise ApiError(404, f"There is no session {slug!r}; /api/sessions lists them.")
-    await require_access(request, session.access, slug)
+    await require_for(request, await facts_of(session), action)
     return session
 
 
-async def require_access(request: HttpRequest, access: str, slug: str) -> None:
-    """Raises: ApiError 401 or 403 if this visitor may not see a session of that access.
+async def facts_of(session: Session) -> SessionFacts:
+    """What the rule needs to know of a session; a query only where not everybody may watch."""
+    if session.access in (Session.Access.PUBLIC, Session.Access.UNLISTED):
+        return session.facts()
+    return await sync_to_async(session.facts)()
 
-    The visitor's own row is only read where the session is not public.
+
+async def require_for(
+    request: HttpRequest, session: SessionFacts, action: Action = Action.WATCH
+) -> None:
+    """As `require`, of a session. Who asks is only looked up where not everybody may.
+
+    Raises: ApiError 401, 403.
     """
-    if access == Session.Access.PUBLIC:
-        return
-    visitor = await visitor_of(request)
-    decision = decide(access, authenticated=visitor.authenticated, staff=visitor.staff)
-    if decision is Decision.LOGIN_REQUIRED:
-        raise ApiError(
-            401,
-            f"Session {slug!r} is not public: log in first.",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
-    if decision is Decision.FORBIDDEN:
-        raise ApiError(403, f"Session {slug!r} is for staff only.")
+    if not decide(ANONYMOUS, action, session).allowed:
+        require(await visitor_of(request), request, action, session)
+
+
+def _refusal(decision: Decision, session: SessionFacts | None) -> ApiError:
+    reason = decision.reason[0].upper() + decision.reason[1:]
+    text = f"{reason}." if session is None else f"Session {session.slug!r}: {decision.reason}."
+    if decision.verdict is Verdict.LOGIN_REQUIRED:
+        text += " A program sends 'Authorization: Bearer <token>'."
+        return ApiError(decision.status, text, headers=CHALLENGE)
+    return ApiError(decision.status, text)

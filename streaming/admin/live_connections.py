@@ -14,6 +14,9 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
+from sessions_app.access import Action, decide
+from sessions_app.visitors import visitor_of_user
+
 from ..models import LiveConnection
 from ..monitoring.board import BoardError
 from ..monitoring.reader import FILTERS, NoSuchConnection, Page, Selection
@@ -87,7 +90,7 @@ class LiveConnectionAdmin(admin.ModelAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The list; POST runs an action on the selected connections."""
-        self._require(request, "view")
+        self._require(request, Action.OBSERVE)
         if request.method == "POST":
             return self._act(request)
         figures = request.GET.get("figures", FIGURES[0])
@@ -119,7 +122,7 @@ class LiveConnectionAdmin(admin.ModelAdmin):
 
     def report_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """One open connection; one that has closed meanwhile is shown as it ended."""
-        self._require(request, "view")
+        self._require(request, Action.OBSERVE)
         try:
             report = worker_of(request).reader.report(object_id)
         except NoSuchConnection:
@@ -137,7 +140,7 @@ class LiveConnectionAdmin(admin.ModelAdmin):
 
     def closed_view(self, request: HttpRequest) -> HttpResponse:
         """The last 1,000 connections that ended."""
-        self._require(request, "view")
+        self._require(request, Action.OBSERVE)
         reports, problem = [], ""
         try:
             reports = worker_of(request).reader.closed()
@@ -163,7 +166,7 @@ class LiveConnectionAdmin(admin.ModelAdmin):
 
     def closed_report_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The final statistics of a closed connection."""
-        self._require(request, "view")
+        self._require(request, Action.OBSERVE)
         try:
             reports = worker_of(request).reader.closed()
         except BoardError as error:
@@ -184,7 +187,7 @@ class LiveConnectionAdmin(admin.ModelAdmin):
 
     def workers_view(self, request: HttpRequest) -> HttpResponse:
         """Every worker: event loop, CPU, memory, store, Redis."""
-        self._require(request, "view")
+        self._require(request, Action.OBSERVE)
         workers, problem = [], ""
         try:
             workers = worker_of(request).reader.snapshot().workers
@@ -211,7 +214,7 @@ class LiveConnectionAdmin(admin.ModelAdmin):
             return HttpResponseRedirect(request.get_full_path())
         if name in _READING_ACTIONS:
             return self._export(request, chosen)
-        self._require(request, "change")
+        self._require(request, Action.OPERATE)
         args: dict[str, Any] = {}
         if name == "disconnect":
             form = DisconnectForm(request.POST if "code" in request.POST else None)
@@ -248,10 +251,10 @@ class LiveConnectionAdmin(admin.ModelAdmin):
 
     # -- rendering ------------------------------------------------------------------------------
 
-    def _require(self, request: HttpRequest, right: str) -> None:
-        allowed = getattr(self, f"has_{right}_permission")(request)
-        if not allowed:
-            raise PermissionDenied
+    def _require(self, request: HttpRequest, action: Action) -> None:
+        decision = decide(visitor_of_user(request.user), action)
+        if not decision.allowed:
+            raise PermissionDenied(decision.reason)
 
     def _render(self, request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
         """The page, or only what changes on it if the script of the page asks."""

@@ -1,4 +1,4 @@
-"""REST for live connections: for staff, by session cookie or token. Units are in the names."""
+"""REST for live connections: for operators, by session cookie or token. Units are in the names."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
 from pydantic import Field
 
+from sessions_app.access import Action
 from sessions_app.api.errors import ApiError, ErrorOut
-from sessions_app.api.visitors import require_staff, visitor_of
+from sessions_app.api.visitors import require, visitor_of
 
 from ..monitoring.board import BoardError
 from ..monitoring.reader import NoSuchConnection as Missing
@@ -143,7 +144,7 @@ async def list_connections(
     request: HttpRequest, response: HttpResponse, query: Annotated[ListQuery, Query()]
 ) -> dict[str, Any]:
     """Filtered, sorted, paged; figures at most a few seconds old."""
-    await _admit(request, response, "see connections")
+    await _admit(request, response, Action.OBSERVE)
     filters = {
         name: value
         for name in ("session", "worker", "verdict", "status")
@@ -175,7 +176,7 @@ async def list_connections(
 )
 async def report(request: HttpRequest, response: HttpResponse) -> dict[str, Any]:
     """Totals, event loops, stores; verdicts counted."""
-    await _admit(request, response, "see connections")
+    await _admit(request, response, Action.OBSERVE)
     snapshot = await _read(lambda: worker_of(request).reader.snapshot())
     closed = await _read(lambda: worker_of(request).reader.closed())
     verdicts: dict[str, int] = {}
@@ -199,7 +200,7 @@ async def get_connection(
     request: HttpRequest, response: HttpResponse, connection_id: str
 ) -> dict[str, Any]:
     """All callbacks with percentiles and histograms, latencies, drops, five minutes of history."""
-    await _admit(request, response, "see connections")
+    await _admit(request, response, Action.OBSERVE)
     found: dict[str, Any] = await _read(lambda: worker_of(request).reader.report(connection_id))
     return found
 
@@ -212,7 +213,7 @@ async def get_connection(
 )
 async def reset(request: HttpRequest, response: HttpResponse, connection_id: str) -> dict[str, str]:
     """The next calls are warm-up again."""
-    await _admit(request, response, "reset statistics")
+    await _admit(request, response, Action.OPERATE)
     await _read(lambda: worker_of(request).reader.command(connection_id, "reset"))
     return {"connection": connection_id, "done": "reset"}
 
@@ -230,15 +231,15 @@ async def disconnect(
     how: DisconnectIn | None = None,
 ) -> dict[str, str]:
     """The viewer is told the reason; the code says whether it may come back."""
-    await _admit(request, response, "disconnect viewers")
+    await _admit(request, response, Action.OPERATE)
     how = how or DisconnectIn()
     args = {"code": int(how.code), "reason": how.reason}
     await _read(lambda: worker_of(request).reader.command(connection_id, "disconnect", **args))
     return {"connection": connection_id, "done": "disconnect"}
 
 
-async def _admit(request: HttpRequest, response: HttpResponse, what: str) -> None:
-    require_staff(await visitor_of(request), request, what)
+async def _admit(request: HttpRequest, response: HttpResponse, action: Action) -> None:
+    require(await visitor_of(request), request, action)
     response["Cache-Control"] = "no-store"
 
 

@@ -19,9 +19,10 @@ from django.utils.cache import patch_vary_headers
 from ninja import Query, Router, Schema
 from pydantic import Field
 
+from sessions_app.access import Action
 from sessions_app.api.caching import JSON, entity_tag, matches, revalidated, set_immutable
 from sessions_app.api.errors import ApiError, ErrorOut
-from sessions_app.api.visitors import require_access
+from sessions_app.api.visitors import require_for
 from sessions_app.models import Session
 from sessions_app.recording import InvalidColumns, RecordingError
 
@@ -215,7 +216,7 @@ async def get_segment(
 )
 async def get_recording(request: HttpRequest, slug: str, version: str) -> HttpResponseBase:
     """The whole file (MCAP), or the part that `Range` names."""
-    info = await _session(request, slug, version)
+    info = await _session(request, slug, version, Action.EXPORT)
     tag = f'"{version}"'
     try:
         chunks = await asyncio.to_thread(FileChunks, info.path)
@@ -285,7 +286,9 @@ class FileChunks:
         self._stream.close()
 
 
-async def _session(request: HttpRequest, slug: str, version: str | None = None) -> SessionInfo:
+async def _session(
+    request: HttpRequest, slug: str, version: str | None = None, action: Action = Action.WATCH
+) -> SessionInfo:
     """The session, of that version if one is given. Raises: ApiError 404, 401, 403."""
     catalogue = worker_of(request).catalogue
     info = await catalogue.find(slug)
@@ -296,7 +299,7 @@ async def _session(request: HttpRequest, slug: str, version: str | None = None) 
     info = await catalogue.find(slug)
     if info is None:
         raise ApiError(404, f"There is no session {slug!r}; /api/sessions lists them.")
-    await require_access(request, info.access, slug)
+    await require_for(request, info.facts, action)
     if version is not None:
         _require_recording(info)
         if info.version != version:

@@ -9,9 +9,9 @@ from typing import Any
 
 from django.db import Error as DatabaseError
 
-from sessions_app.access import Decision, decide
-from sessions_app.models import Session
-from sessions_app.visitors import ANONYMOUS, UnknownToken, Visitor
+from sessions_app.access import ANONYMOUS, Action, Visitor, decide
+from sessions_app.credentials import Credentials
+from sessions_app.visitors import UnknownToken
 
 from ..playback.protocol import CloseCode
 from ..store.catalogue import Catalogue, CatalogueUnavailable, SessionInfo
@@ -62,10 +62,17 @@ class Refused(Exception):
 class Admission:
     """Decides who may connect to one worker."""
 
-    def __init__(self, limits: Limits, connections: OpenConnections, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        connections: OpenConnections,
+        catalogue: Catalogue,
+        credentials: Credentials | None = None,
+    ) -> None:
         self.limits = limits
         self._connections = connections
         self._catalogue = catalogue
+        self._credentials = credentials or Credentials()
 
     async def admit(
         self, connection: Closable, scope: Mapping[str, Any], slug: str
@@ -100,23 +107,21 @@ class Admission:
         if info is None:
             raise Refused(CloseCode.NO_SUCH_SESSION, f"no session {slug!r}")
         visitor = await self._visitor(scope, info)
-        decision = decide(info.access, authenticated=visitor.authenticated, staff=visitor.staff)
-        if decision is Decision.LOGIN_REQUIRED:
-            raise Refused(CloseCode.UNAUTHENTICATED, "log in to watch this session")
-        if decision is Decision.FORBIDDEN:
-            raise Refused(CloseCode.FORBIDDEN, "this session is for staff")
+        decision = decide(visitor, Action.WATCH, info.facts)
+        if decision.close_code is not None:
+            raise Refused(CloseCode(decision.close_code), decision.reason)
         return info, visitor
 
     async def _visitor(self, scope: Mapping[str, Any], info: SessionInfo) -> Visitor:
-        """Look up the visitor. While the database is away, visitors of public sessions are
-        anonymous."""
+        """Look up the visitor. While the database is away, visitors of sessions that everybody may
+        watch are anonymous."""
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
-                return await visitor_of(scope)
+                return await visitor_of(scope, self._credentials)
         except UnknownToken as error:
             raise Refused(CloseCode.UNAUTHENTICATED, str(error)) from None
         except (DatabaseError, TimeoutError):
-            if info.access == Session.Access.PUBLIC:
+            if decide(ANONYMOUS, Action.WATCH, info.facts).allowed:
                 return ANONYMOUS
             reason = "the database is away: your login cannot be checked"
             raise Refused(CloseCode.RESTARTING, reason, AWAY_SECONDS) from None

@@ -53,7 +53,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
-from sessions_app.visitors import ANONYMOUS
+from sessions_app.access import ANONYMOUS
 
 from ..playback.command_parser import message_bytes
 from ..playback.commands import Command, CommandError, CommandId, Ping

@@ -1,15 +1,17 @@
 """Rights are checked after the handshake too: every few seconds for all open connections.
 
-When a session is made private, deleted or imported again, or a user logs out or is deactivated, the
-connection ends within `REVIEW_SECONDS`, with a close code for the reason. One query reads all
-sessions that are watched; logins are checked only where the session is not public.
+When a session is made private, deleted or imported again, a user logs out or is deactivated, or a
+token or share link is revoked or expires, the connection ends within `REVIEW_SECONDS`, with a close
+code for the reason. One query reads all sessions that are watched, one more each that not everybody
+may watch, and one each all tokens and links. Logins are checked only where not everybody may watch.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
@@ -17,9 +19,9 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from sessions_app.access import Decision, decide
+from sessions_app.access import ANONYMOUS, Action, SessionFacts, Visitor, decide
+from sessions_app.credentials import Current, read_current
 from sessions_app.models import Session
-from sessions_app.visitors import ANONYMOUS, Visitor
 
 from ..playback.protocol import CloseCode
 from .identity import user_of_login
@@ -33,7 +35,7 @@ REVIEW_SECONDS = 2.0
 class SessionRights(NamedTuple):
     """The access of a session and the version of its recording, as they are now."""
 
-    access: str
+    facts: SessionFacts
     version: str
 
 
@@ -66,6 +68,7 @@ class RightsReview:
         *,
         read: Read | None = None,
         every: float = REVIEW_SECONDS,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Make a review; `run` begins it.
 
@@ -73,15 +76,17 @@ class RightsReview:
             connections: the open ones, whenever they are iterated over.
             read: slugs → rights of those sessions that exist; blocking.
             every: seconds between two reviews.
+            sleep: waits that long.
         """
         self._connections = connections
         self._read = read or read_session_rights
         self._every = every
+        self._sleep = sleep
 
     async def run(self) -> None:
         """Review until cancelled. A review is skipped while the database is away."""
         while True:
-            await asyncio.sleep(self._every)
+            await self._sleep(self._every)
             try:
                 await self.review()
             except (DatabaseError, OSError) as error:
@@ -97,6 +102,11 @@ class RightsReview:
         if not slugs:
             return
         by_slug: Mapping[str, SessionRights] = await database_sync_to_async(self._read)(slugs)
+        tokens = {c.visitor.token for c in watching if c.visitor.token is not None}
+        links = {c.visitor.link for c in watching if c.visitor.link is not None}
+        current = Current({}, {})
+        if tokens or links:
+            current = await database_sync_to_async(read_current)(tokens, links)
         logins: dict[str, Visitor] = {}
         for connection in watching:
             rights = by_slug.get(connection.slug)
@@ -104,25 +114,33 @@ class RightsReview:
                 connection.revoke(CloseCode.NO_SUCH_SESSION, "the session was deleted")
                 continue
             visitor = connection.visitor
-            if rights.access != Session.Access.PUBLIC and visitor.login:
+            if visitor.token is not None:
+                program = current.tokens.get(visitor.token)
+                if program is None:
+                    reason = "this token was revoked or has expired"
+                    connection.revoke(CloseCode.UNAUTHENTICATED, reason)
+                    continue
+                visitor = program
+            if visitor.login and not decide(ANONYMOUS, Action.WATCH, rights.facts).allowed:
                 if visitor.login not in logins:
                     logins[visitor.login] = await _user_of_key(visitor.login)
                 visitor = logins[visitor.login]
-            decision = decide(
-                rights.access, authenticated=visitor.authenticated, staff=visitor.staff
-            )
-            if decision is Decision.LOGIN_REQUIRED:
-                connection.revoke(CloseCode.UNAUTHENTICATED, "log in to watch this session")
-            elif decision is Decision.FORBIDDEN:
-                connection.revoke(CloseCode.FORBIDDEN, "this session is for staff")
+            link = connection.visitor.link
+            if link is not None:
+                problem = current.links[link]
+                linked = "" if problem else connection.visitor.linked
+                visitor = replace(visitor, link=link, linked=linked, link_problem=problem)
+            decision = decide(visitor, Action.WATCH, rights.facts)
+            if decision.close_code is not None:
+                connection.revoke(CloseCode(decision.close_code), decision.reason)
             elif connection.version not in (None, rights.version):
                 connection.replaced()
 
 
 def read_session_rights(slugs: Iterable[str]) -> dict[str, SessionRights]:
     """Those of the sessions that exist, as they are in the database now; blocking."""
-    found = Session.objects.filter(slug__in=list(slugs)).values_list("slug", "access", "version")
-    return {slug: SessionRights(access, version) for slug, access, version in found}
+    found = Session.objects.filter(slug__in=list(slugs)).only("slug", "access", "owner", "version")
+    return {session.slug: SessionRights(session.facts(), session.version) for session in found}
 
 
 async def _user_of_key(key: str) -> Visitor:

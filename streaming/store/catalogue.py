@@ -17,6 +17,7 @@ from typing import Any
 from channels.db import database_sync_to_async
 from django.db import Error as DatabaseError
 
+from sessions_app.access import SessionFacts
 from sessions_app.models import Session
 
 logger = logging.getLogger("streaming.store.catalogue")
@@ -52,7 +53,9 @@ class SessionInfo:
         message: of the import.
         frame_rate: frames a second.
         frame_count: frames in the recording.
-        access: "public", "login" or "staff".
+        access: one of `Visibility`.
+        owner: primary key of the user who owns it, or None.
+        groups: primary keys of the groups that may watch, where not everybody may.
         lap_length: metres; None where there are no laps.
         start_time: Unix time of frame 0 in seconds, or None.
         year: of the season, or None.
@@ -76,6 +79,8 @@ class SessionInfo:
     year: int | None = None
     round: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    owner: int | None = None
+    groups: frozenset[int] = frozenset()
 
     @property
     def is_ready(self) -> bool:
@@ -84,6 +89,11 @@ class SessionInfo:
     @property
     def is_live(self) -> bool:
         return self.state == Session.State.LIVE
+
+    @property
+    def facts(self) -> SessionFacts:
+        """What the rule of access needs to know."""
+        return SessionFacts(self.slug, self.access, self.owner, self.groups)
 
     @property
     def duration(self) -> float:
@@ -197,4 +207,6 @@ def read_session(slug: str) -> SessionInfo | None:
         year=session.year,
         round=session.round,
         metadata=dict(session.metadata),
+        owner=session.owner_id,
+        groups=session.facts().groups,
     )

@@ -24,7 +24,8 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from sessions_app.visitors import is_token
+from sessions_app.access import Action, decide
+from sessions_app.visitors import UnknownToken, visitor_of_user
 
 from ..monitoring.board import BoardError
 from ..monitoring.reader import Snapshot
@@ -50,8 +51,8 @@ _GAUGES = (
 )
 _PROXY_HEADERS = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
 _REFUSAL = (
-    "Metrics are for 'Authorization: Bearer <METRICS_TOKEN>', staff, and, where METRICS_TOKEN is "
-    "not set, clients on the server's own machine.\n"
+    "Metrics are for 'Authorization: Bearer <METRICS_TOKEN>', operators, and, where METRICS_TOKEN "
+    "is not set, clients on the server's own machine.\n"
 )
 _LAGS = (("p50_ns", "0.5"), ("p99_ns", "0.99"), ("max_ns", "1"))
 
@@ -190,15 +191,23 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def _may_read(request: HttpRequest) -> bool:
-    """METRICS_TOKEN, one of API_TOKENS, staff; without a METRICS_TOKEN also this machine."""
+    """METRICS_TOKEN, whoever may see connections; without a METRICS_TOKEN also this machine."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         given, wanted = token.strip().encode(), settings.METRICS_TOKEN.encode()
-        return (bool(wanted) and hmac.compare_digest(given, wanted)) or is_token(token.strip())
+        return (bool(wanted) and hmac.compare_digest(given, wanted)) or _observes(
+            request, token.strip()
+        )
     if not settings.METRICS_TOKEN and _from_this_machine(request):
         return True
-    user = request.user
-    return bool(user.is_authenticated and user.is_active and user.is_staff)
+    return decide(visitor_of_user(request.user), Action.OBSERVE).allowed
+
+
+def _observes(request: HttpRequest, token: str) -> bool:
+    try:
+        return decide(worker_of(request).credentials.program_now(token), Action.OBSERVE).allowed
+    except UnknownToken:
+        return False
 
 
 def _from_this_machine(request: HttpRequest) -> bool:

@@ -11,16 +11,22 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
+from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
-from sessions_app.access import Decision, decide
+from sessions_app.access import Action, Verdict, decide, listing
+from sessions_app.credentials import LINK_PLACES, link_cookie
 from sessions_app.models import Geometry, Session
+from sessions_app.visitors import listed, visitor_of_user
 
+from ..worker import worker_of
 from .outline import Outline, outline
 
 PAGE_SIZE = 24
+LINK_COOKIE_SECONDS = 366 * 86_400
+"""As long as a link may count; the server knows when it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,34 +58,65 @@ def library(request: HttpRequest) -> HttpResponse:
         .distinct(),
         "states": Session.State,
     }
-    return render(request, "streaming/library.html", context)
+    return _private(render(request, "streaming/library.html", context))
 
 
 @require_safe
 def player(request: HttpRequest, slug: str) -> HttpResponse:
     """The page that plays one session. 404, 403 or the log-in page where that may not be."""
     session = get_object_or_404(Session, slug=slug)
-    decision = decide(
-        session.access,
-        authenticated=request.user.is_authenticated,
-        staff=request.user.is_active and request.user.is_staff,
-    )
-    if decision is Decision.LOGIN_REQUIRED:
+    given, facts = request.GET.get("link"), session.facts()
+    link = given or request.COOKIES.get(link_cookie("page"), "")
+    visitor = worker_of(request).credentials.with_link_now(visitor_of_user(request.user), link)
+    decision = decide(visitor, Action.WATCH, facts)
+    if decision.verdict is Verdict.LOGIN_REQUIRED:
         return redirect_to_login(request.get_full_path(), settings.LOGIN_URL)
-    if decision is Decision.FORBIDDEN:
-        raise PermissionDenied("This session is for staff only.")
-    return render(request, "streaming/player.html", {"session": session})
+    if not decision.allowed:
+        raise PermissionDenied(decision.reason)
+    if given is not None:
+        return _without_link(request, session, given if visitor.linked == slug else "")
+    context = {"session": session, "may_share": decide(visitor, Action.EDIT, facts).allowed}
+    response = render(request, "streaming/player.html", context)
+    if session.access != Session.Access.PUBLIC:
+        response["X-Robots-Tag"] = "noindex"
+    return _private(response)
+
+
+def _without_link(request: HttpRequest, session: Session, link: str) -> HttpResponse:
+    """To the same page without the link in its address, where it would be copied and logged.
+
+    link: from now on the browser sends it along to this session's page, REST and socket; "" for
+    one that does not count, or that is not needed.
+    """
+    query = request.GET.copy()
+    query.pop("link")
+    address = f"{request.path}?{query.urlencode()}" if query else request.path
+    response = HttpResponseRedirect(address)
+    for place, path in LINK_PLACES.items():
+        if link:
+            response.set_cookie(
+                link_cookie(place),
+                link,
+                max_age=LINK_COOKIE_SECONDS,
+                path=path.format(slug=session.slug),
+                httponly=True,
+                secure=settings.SESSION_COOKIE_SECURE,
+                samesite="Lax",
+            )
+    response["Referrer-Policy"] = "no-referrer"
+    return _private(response)
+
+
+def _private(response: HttpResponse) -> HttpResponse:
+    """What one visitor sees is for no cache but that visitor's own, which asks each time."""
+    response["Cache-Control"] = "private, max-age=0"
+    patch_vary_headers(response, ("Cookie",))
+    return response
 
 
 def _visible(request: HttpRequest) -> QuerySet[Session]:
     """What this visitor may see."""
-    everything = Session.objects.all()
-    user = request.user
-    if user.is_active and user.is_staff:
-        return everything
-    if user.is_authenticated:
-        return everything.exclude(access=Session.Access.STAFF)
-    return everything.filter(access=Session.Access.PUBLIC)
+    return Session.objects.filter(listed(listing(visitor_of_user(request.user))))
 
 
 def _filtered(sessions: QuerySet[Session], chosen: dict[str, str]) -> QuerySet[Session]:

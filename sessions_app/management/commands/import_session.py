@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
+from sessions_app.access import OLDER_NAMES
 from sessions_app.importers.bounds import bounded_memory
 from sessions_app.importers.options import ImportOptions
 from sessions_app.importers.report import summary
@@ -45,7 +46,12 @@ class Command(BaseCommand):
         parser.add_argument("--slug", required=True, help="the session's name in addresses")
         parser.add_argument("--title", default="", help="instead of the one from the source")
         parser.add_argument("--replace", action="store_true", help="take the place of that slug")
-        parser.add_argument("--access", choices=Session.Access.values, help="who may watch")
+        parser.add_argument(
+            "--access",
+            choices=Session.Access.values,
+            type=lambda value: OLDER_NAMES.get(value, value),
+            help="who may watch",
+        )
         parser.add_argument("--mapping", type=Path, help="table: what the columns mean (YAML)")
         parser.add_argument("--geometry", type=Path, help="openf1: an outline, or a folder of them")
         parser.add_argument("--lead", type=float, default=60.0, help="seconds before the start")

@@ -415,6 +415,13 @@ class ReplayConnection(Connection):
             else:
                 return
 
+    def revoke(self, code: CloseCode, reason: str) -> None:
+        """Who may not watch any more hears nothing more of who is in the room."""
+        viewer = self.viewer
+        if viewer is not None:
+            self._leave_room(viewer)
+        super().revoke(code, reason)
+
     def bye_fields(self) -> dict[str, Any]:
         viewer = self.viewer
         if viewer is None:

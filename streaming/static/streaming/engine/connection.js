@@ -74,6 +74,8 @@ export class Connection {
     this.asleep = false;
     /** the server has refused us for good */
     this.refused = false;
+    /** why the server closed, as it said in `bye` */
+    this.reason = "";
     this.retryTimer = 0;
     this.pingTimer = 0;
     /** segments are inflated one after another, so that they arrive in their order */
@@ -174,6 +176,7 @@ export class Connection {
       case "bye":
         this.resume = message.resume ?? this.resume;
         this.retryAfter = 1000 * (message.retry_after ?? 0);
+        this.reason = message.reason ?? "";
         return;
       case "state":
         this.resume = message.resume ?? this.resume;
@@ -252,7 +255,8 @@ export class Connection {
     if (this.refused) return;
     if (!retry) {
       this.refused = true;
-      this.post({ type: "refused", message: reason || message });
+      const told = this.reason.startsWith("this link ") ? `${sentence(this.reason)}` : "";
+      this.post({ type: "refused", message: told || reason || message });
       return;
     }
     this.post({ type: "lost", message });
@@ -310,4 +314,9 @@ export class Connection {
       this.fetchNext();
     }
   }
+}
+
+/** A reason of the server as a sentence. @param {string} text */
+function sentence(text) {
+  return `${text[0].toUpperCase()}${text.slice(1)}.`;
 }

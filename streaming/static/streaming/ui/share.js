@@ -2,6 +2,7 @@
 /** Links to a moment of a session: making them and reading them. */
 
 import { byId, make, makeDialog } from "./elements.js";
+import { shareLinks } from "./share_links.js";
 
 /** @typedef {import("../engine/engine.js").Engine} Engine */
 /** @typedef {import("./selection.js").Selection} Selection */
@@ -71,7 +72,12 @@ export function openShare(engine, selection, recording) {
     make("div", { class: "field-row" }, field, copy),
     note,
   );
+  const { slug = "", csrf } = document.body.dataset;
+  // The server gives the token to whoever may change the session.
+  const links = csrf === undefined ? null : shareLinks(slug, csrf, copyText);
+  if (links !== null) dialog.querySelector(".dialog-body")?.append(links.element);
   byId("share-button").addEventListener("click", () => {
+    void links?.refresh();
     field.value = addressOf(engine, selection, recording);
     note.textContent = "";
     dialog.showModal();

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('sessions_app', '0002_import_job_attempts'),
+        ('sessions_app', '0004_tokens_and_links'),
     ]
 
     operations = [
