@@ -112,8 +112,8 @@ def _database(address: str) -> dict[str, Any]:
             found: dict[str, Any] = env.db_url_config(address)
     except (ValueError, UserWarning):
         raise ImproperlyConfigured(
-            f"DATABASE_URL={shown(address)}: expected for example postgres://user:password@host/name with "
-            "/ ? # @ in the password written as %2F %3F %23 %40"
+            f"DATABASE_URL={shown(address)}: expected for example postgres://user:password@host/name "
+            "with / ? # @ in the password written as %2F %3F %23 %40"
         ) from None
     return found
 

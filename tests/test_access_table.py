@@ -284,8 +284,8 @@ class Callers:
             self.links["revoked_link", kind] = text
             self.links["link", kind] = make_link(session, now + timedelta(days=1), None)[1]
             self.links["expired_link", kind] = make_link(session, now - timedelta(days=1), None)[1]
-        scope: Any = {WORKER: worker}
-        self.clients = {name: Client(**scope) for name in CALLERS}
+        environ: Any = {WORKER: worker}
+        self.clients = {name: Client(**environ) for name in CALLERS}
         for name, user in self.users.items():
             self.clients[name].force_login(user)
 
