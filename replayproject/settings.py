@@ -112,7 +112,7 @@ def _database(address: str) -> dict[str, Any]:
             found: dict[str, Any] = env.db_url_config(address)
     except (ValueError, UserWarning):
         raise ImproperlyConfigured(
-            f"DATABASE_URL={shown(address)}: expected for example postgres://user:password@host/name "
+            f"DATABASE_URL={shown(address)}: expected for example postgres://user:password@host/db "
             "with / ? # @ in the password written as %2F %3F %23 %40"
         ) from None
     return found
