@@ -141,6 +141,8 @@ OPERATIONS: dict[str, tuple[dict[str, str], Any]] = {
     "get_laps": (WATCH, None),
     "get_standings": (WATCH, None),
     "get_lap_telemetry": (WATCH, None),
+    "get_report": (WATCH, None),
+    "get_classification": (WATCH, None),
     "get_frames": (WATCH, None),
     "get_segment": (WATCH, None),
     "get_recording": (WATCH, None),
@@ -159,6 +161,12 @@ OPERATIONS: dict[str, tuple[dict[str, str], Any]] = {
 PAGES = {
     "streaming:library": OPEN,
     "streaming:player": PLAYER,
+    "login": OPEN,
+    "logout": OPEN,
+    "password_reset": OPEN,
+    "password_reset_done": OPEN,
+    "password_reset_confirm": OPEN,
+    "password_reset_complete": OPEN,
     "livez": OPEN,
     "readyz": OPEN,
     "metrics": METRICS,
@@ -181,6 +189,7 @@ NO_ADDING = {
     "sessions_app_session", "sessions_app_importjob", "sessions_app_sharelink",
     "django_tasks_database_dbtaskresult",
 }  # fmt: skip
+NO_DELETING = {"django_tasks_database_dbtaskresult"}
 MODELS = {
     "auth_user", "auth_group", "sessions_app_session", "sessions_app_entity",
     "sessions_app_geometry", "sessions_app_event", "sessions_app_lap", "sessions_app_stint",
@@ -194,7 +203,7 @@ SOCKETS = (r"^ws/sessions/(?P<slug>[^/]+)/?$", r"^ws/replay/(?P<slug>[^/]+)/?$")
 VALUES: dict[str, object] = {
     "version": VERSION, "entity": "AAA", "lap": 1, "stride": 1, "index": 0, "token_id": 999_999,
     "link_id": 999_999, "connection_id": "none", "object_id": "999999", "id": "999999",
-    "app_label": "sessions_app", "content_type_id": 1, "url": "nowhere",
+    "app_label": "sessions_app", "content_type_id": 1, "url": "nowhere", "uidb64": "x", "token": "x",
 }  # fmt: skip
 
 
@@ -243,6 +252,8 @@ def row_of(name: str) -> dict[str, str]:
         # Of what is not there the admin says so to all staff.
         return ADMIN
     if page == "add" and model in NO_ADDING:
+        return NOBODY
+    if page == "delete" and model in NO_DELETING:
         return NOBODY
     return MODEL
 
@@ -306,7 +317,7 @@ class Callers:
         )
         if response.status_code in (401, 403):
             return str(response.status_code)[-1]
-        if response.status_code == 302 and response["Location"].startswith("/admin/login/"):
+        if response.status_code == 302 and response["Location"].startswith(("/admin/login/", "/login/")):
             return "L"
         assert b"There is no session" not in getattr(response, "content", b"")
         assert response.status_code < 500 or response.status_code == 503
