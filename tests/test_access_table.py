@@ -317,7 +317,9 @@ class Callers:
         )
         if response.status_code in (401, 403):
             return str(response.status_code)[-1]
-        if response.status_code == 302 and response["Location"].startswith(("/admin/login/", "/login/")):
+        if response.status_code == 302 and response["Location"].startswith(
+            ("/admin/login/", "/login/")
+        ):
             return "L"
         assert b"There is no session" not in getattr(response, "content", b"")
         assert response.status_code < 500 or response.status_code == 503
