@@ -203,7 +203,8 @@ SOCKETS = (r"^ws/sessions/(?P<slug>[^/]+)/?$", r"^ws/replay/(?P<slug>[^/]+)/?$")
 VALUES: dict[str, object] = {
     "version": VERSION, "entity": "AAA", "lap": 1, "stride": 1, "index": 0, "token_id": 999_999,
     "link_id": 999_999, "connection_id": "none", "object_id": "999999", "id": "999999",
-    "app_label": "sessions_app", "content_type_id": 1, "url": "nowhere", "uidb64": "x", "token": "x",
+    "app_label": "sessions_app", "content_type_id": 1, "url": "nowhere", "uidb64": "x",
+    "token": "x",
 }  # fmt: skip
 
 
