@@ -21,7 +21,10 @@ BODIES = {
     "RaceEvent": "EventOut",
     "Lap": "LapOut",
     "Stint": "StintOut",
-    "SessionRights": "StandingOut",
+    "Standing": "StandingOut",
+    "Classified": "ClassifiedOut",
+    "ImportReport": "ReportOut",
+    "Finding": "FindingOut",
     "LapTelemetry": "TelemetryOut",
 }
 """Name in api.js → name in docs/openapi.json, which another test compares with the server."""
@@ -46,7 +49,8 @@ def kinds_of_page(type_: str) -> set[str]:
         return {"array"}
     if type_.startswith(("Record<", "{")):
         return {"object"}
-    return {NAMED.get(part, part) for part in type_.split(" | ")}
+    parts = type_.split(" | ")
+    return {"string" if part.startswith('"') else NAMED.get(part, part) for part in parts}
 
 
 def kinds_of_api(schema: dict[str, Any]) -> set[str]:
