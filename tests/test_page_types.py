@@ -23,7 +23,7 @@ BODIES = {
     "Stint": "StintOut",
     "Standing": "StandingOut",
     "Classified": "ClassifiedOut",
-    "ImportReport": "ReportOut",
+    "ImportReport": "ImportReportOut",
     "Finding": "FindingOut",
     "LapTelemetry": "TelemetryOut",
 }

@@ -277,7 +277,7 @@ class CoverageOut(Schema):
     last: datetime | None
 
 
-class ReportOut(Schema):
+class ImportReportOut(Schema):
     """What an import left out, what it read and what is a guess."""
 
     rows_read: int

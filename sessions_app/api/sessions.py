@@ -27,7 +27,7 @@ from .schemas import (
     LapOut,
     LapsOut,
     RecordingSchemaOut,
-    ReportOut,
+    ImportReportOut,
     SessionDetail,
     SessionLinks,
     SessionOut,
@@ -354,7 +354,7 @@ async def get_classification(request: HttpRequest, slug: str) -> HttpResponse:
 
 @router.get(
     "sessions/{slug:slug}/report",
-    response={200: ReportOut, **ERRORS},
+    response={200: ImportReportOut, **ERRORS},
     operation_id="get_report",
     summary="Report of a session's import",
 )
@@ -364,14 +364,14 @@ async def get_report(request: HttpRequest, slug: str) -> HttpResponse:
     session = await session_for(request, slug)
     staff = await is_staff(request)
 
-    async def build() -> ReportOut:
+    async def build() -> ImportReportOut:
         report = await Session.objects.values_list("report", flat=True).aget(pk=session.pk)
         if not report:
             raise ApiError(404, f"Session {slug!r} has no import report.", code="no_report")
         if not staff:
             findings = [{**finding, "examples": []} for finding in report["findings"]]
             report = {**report, "findings": findings}
-        return ReportOut(**report)
+        return ImportReportOut(**report)
 
     tag = session_tag(session, "report", "staff" if staff else "")
     return await revalidated(request, tag, build, shared=False)
