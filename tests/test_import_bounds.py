@@ -320,7 +320,7 @@ class TestMemory:
     def test_the_limit_is_taken_back(self) -> None:
         before = resource.getrlimit(resource.RLIMIT_DATA)
         with bounded_memory(50_000_000_000):
-            assert resource.getrlimit(resource.RLIMIT_DATA)[0] == 50_000_000_000
+            assert resource.getrlimit(resource.RLIMIT_DATA)[0] > 50_000_000_000
         assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 

@@ -177,15 +177,17 @@ def files_below(folder: Path, bounds: Bounds) -> list[Path]:
 
 @contextlib.contextmanager
 def bounded_memory(most: int) -> Iterator[None]:
-    """Within the block this process has at most `most` bytes of memory of its own; beyond that an
-    allocation fails with MemoryError.
+    """Within the block this process may take `most` bytes of memory more than it has; beyond that
+    an allocation fails with MemoryError.
 
     It holds for the process, not for a thread: use it where an import has a process to itself.
     Counted is memory that is reserved for writing (Linux: RLIMIT_DATA), of which Arrow takes 1 GB
     at once. macOS keeps no such limit: there the other bounds are all there is.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    wanted = most + _data_in_use()
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY:
         wanted = min(wanted, soft)
     resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
@@ -199,6 +201,15 @@ def bounded_memory(most: int) -> Iterator[None]:
         ) from error
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _data_in_use() -> int:
+    """Bytes of this process that count for RLIMIT_DATA; 0 where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[5])
+    except OSError:
+        return 0
+    return pages * resource.getpagesize()
 
 
 def _blocks(stream: BinaryIO) -> Iterator[bytes]:
