@@ -12,6 +12,7 @@ from ninja.openapi.schema import OpenAPISchema
 from sessions_app.api import errors, imports, links, moments, sessions, tokens
 from streaming.api.connections import router as connections
 from streaming.api.frames import router as frames
+from streaming.api.pictures import router as pictures
 
 DESCRIPTION = """\
 Recorded sessions: what moved, where, and what happened. Frames are best taken from the WebSocket
@@ -67,4 +68,5 @@ api.add_router("", moments.router)
 api.add_router("", links.router)
 api.add_router("", tokens.router)
 api.add_router("", frames)
+api.add_router("", pictures)
 api.add_router("", connections)

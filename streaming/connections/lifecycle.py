@@ -53,7 +53,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
-from sessions_app.access import ANONYMOUS
+from sessions_app.access import ANONYMOUS, Action
 
 from ..playback.command_parser import message_bytes
 from ..playback.commands import Command, CommandError, CommandId, Ping
@@ -95,6 +95,7 @@ class Connection:
     """One WebSocket. Subclasses are the dialects: they read messages and open the viewer.
 
     Attributes:
+        action: what the rule of access is asked for, again every few seconds.
         subprotocol: what is confirmed in the handshake, or None.
         plain: whether rows go out bare (the plain dialect).
         id: random; names the connection in statistics, logs and resume tokens.
@@ -108,6 +109,7 @@ class Connection:
     """
 
     subprotocol: ClassVar[str | None] = None
+    action: ClassVar[Action] = Action.WATCH
     plain: ClassVar[bool] = False
 
     __slots__ = (

@@ -30,6 +30,7 @@ class SessionWatch:
         self._frames = frames
         self._watchers: dict[str, set[Watcher]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._known: dict[str, SessionInfo] = {}
 
     def add(self, slug: str, watcher: Watcher) -> None:
         """Notify `watcher` of changes until `remove`."""
@@ -47,8 +48,20 @@ class SessionWatch:
         watchers.discard(watcher)
         if not watchers:
             del self._watchers[slug]
+            self._known.pop(slug, None)
             if slug in self._tasks:
                 self._tasks[slug].cancel()
+
+    def watched(self, slug: str) -> bool:
+        """Whether anybody here watches a session."""
+        return slug in self._watchers
+
+    def grew(self, slug: str) -> None:
+        """A live session has more frames than a moment ago: tell its watchers now."""
+        info = self._known.get(slug)
+        if info is not None and info.is_live:
+            for watcher in list(self._watchers.get(slug, ())):
+                watcher.session_changed(info)
 
     async def _watch(self, slug: str) -> None:
         before: tuple[SessionInfo, int] | None = None
@@ -59,7 +72,10 @@ class SessionWatch:
             except CatalogueUnavailable:
                 # Tried again in the next round.
                 continue
-            if info is None or (info, self._frames.frame_count(info)) == before:
+            if info is None:
+                continue
+            self._known[slug] = info
+            if (info, self._frames.frame_count(info)) == before:
                 continue
             before = (info, self._frames.frame_count(info))
             for watcher in list(self._watchers.get(slug, ())):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,8 @@ from sessions_app.credentials import LINK_PLACES, link_cookie
 from sessions_app.models import Geometry, Session
 from sessions_app.visitors import listed, visitor_of_user
 
-from ..worker import worker_of
+from ..monitoring.board import BoardError
+from ..worker import Worker, worker_of
 from .outline import Outline, outline
 
 PAGE_SIZE = 24
@@ -31,10 +33,11 @@ LINK_COOKIE_SECONDS = 366 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One session as the library shows it."""
+    """One session as the library shows it. viewers: of a live one; None where not known."""
 
     session: Session
     outline: Outline | None
+    viewers: int | None = None
 
 
 @require_safe
@@ -48,7 +51,7 @@ def library(request: HttpRequest) -> HttpResponse:
     query.pop("page", None)
     context = {
         "page": page,
-        "cards": _cards(list(page.object_list)),
+        "cards": _cards(list(page.object_list), worker_of(request)),
         "chosen": chosen,
         "query": query.urlencode(),
         "kinds": visible.order_by("kind").values_list("kind", flat=True).distinct(),
@@ -134,8 +137,8 @@ def _filtered(sessions: QuerySet[Session], chosen: dict[str, str]) -> QuerySet[S
     return sessions
 
 
-def _cards(sessions: list[Session]) -> list[Card]:
-    """The sessions with their outlines, in one further query."""
+def _cards(sessions: list[Session], worker: Worker) -> list[Card]:
+    """The sessions with their outlines, in one further query, and who watches the live ones."""
     grounds = {
         row["session"]: row
         for row in Geometry.objects.filter(session__in=sessions).values(
@@ -143,7 +146,22 @@ def _cards(sessions: list[Session]) -> list[Card]:
             "shapes__centre_line", "shapes__lines",
         )
     }  # fmt: skip
-    return [Card(session, _outline_of(grounds.get(session.pk))) for session in sessions]
+    live = {session.slug for session in sessions if session.state == Session.State.LIVE}
+    viewers = _viewers(live, worker) if live else {}
+    return [
+        Card(session, _outline_of(grounds.get(session.pk)), viewers.get(session.slug))
+        for session in sessions
+    ]
+
+
+def _viewers(slugs: set[str], worker: Worker) -> dict[str, int]:
+    """How many watch these sessions, on all workers; nothing where that is not known."""
+    try:
+        rows = worker.reader.snapshot(watching=False).rows
+    except BoardError:
+        return {}
+    counted = Counter(row["session"] for row in rows)
+    return {slug: counted[slug] for slug in slugs}
 
 
 def _outline_of(ground: Mapping[str, Any] | None) -> Outline | None:
