@@ -146,6 +146,7 @@ class Worker:
             enabled=statistics,
             store_statistics=self.frames.stats,
         )
+        self.registry.producers = self.live.figures
         self.reader = Reader(board_reader)
         self.read_event_messages: Callable[[str, str], Sequence[dict[str, Any]]] = lru_cache(
             SESSIONS_KEPT

@@ -176,6 +176,8 @@ OPERATIONS: dict[str, tuple[dict[str, str], Any]] = {
     "list_tokens": (MAKE_TOKENS, None),
     "make_token": (MAKE_TOKENS, {"name": "t", "scopes": ["read"]}),
     "revoke_token": (MAKE_TOKENS, None),
+    "list_producers": (OBSERVE, None),
+    "stop_producer": (OPERATE, None),
     "list_connections": (OBSERVE, None),
     "get_connections_report": (OBSERVE, None),
     "get_connection": (OBSERVE, None),

@@ -73,6 +73,8 @@ class IngestConnection:
         address: the client's IP address.
         slug: of the session that it sends.
         visitor: whose program it is; anonymous before `start`.
+        refused: frames since it came.
+        pressure: as it was told last.
         action: what the rule of access is asked for, again every few seconds.
     """
 
@@ -109,6 +111,8 @@ class IngestConnection:
         self._bye: dict[str, Any] | None = None
         self._disconnected = False
         self._telling: asyncio.Task[None] | None = None
+        self.refused = 0
+        self.pressure: Mapping[str, Any] = {}
 
     # As `OpenConnections` and `RightsReview` see it -------------------------------------------
 
@@ -138,6 +142,11 @@ class IngestConnection:
     def lost(self, reason: str) -> None:
         """The session cannot be written any more."""
         self.close(CloseCode.FAILED, reason, AWAY_SECONDS)
+
+    @property
+    def who(self) -> tuple[str, str]:
+        """Address and user name."""
+        return self.address, self.visitor.name
 
     def taken_over(self) -> None:
         """Another producer sends the session from now on."""
@@ -171,6 +180,9 @@ class IngestConnection:
                     received.cancel()
                     break
                 await dispatch(received.result())
+        except Exception:
+            logger.exception("producer %s", self.id)
+            self.close(CloseCode.FAILED, "an internal error", AWAY_SECONDS)
         finally:
             if self._telling is not None:
                 self._telling.cancel()
@@ -270,6 +282,8 @@ class IngestConnection:
             return
         broadcast = await self._services.live.begin(self.slug, start, self, self.visitor.user)
         self._broadcast = broadcast
+        # From now on there is a session of which the rights can be reviewed.
+        self._services.connections.add(self)
         self._telling = asyncio.create_task(self._tell_pressure(broadcast))
         schema = broadcast.intake.layout and broadcast.intake.layout.schema.as_dict()
         self._say(
@@ -300,7 +314,6 @@ class IngestConnection:
         if decision.close_code is not None:
             self.close(CloseCode(decision.close_code), decision.reason)
             return False
-        services.connections.add(self)
         return True
 
     async def _frames(self, data: bytes) -> None:
@@ -343,11 +356,13 @@ class IngestConnection:
             wanted = [q for slug, q in self._services.live.hints.values() if slug == self.slug]
             message = adviser.second(viewers, watching=watching, disk_lag=broadcast.disk_lag)
             message["suggest"]["quality"] = min([message["suggest"]["quality"], *wanted])
+            self.pressure = {key: value for key, value in message.items() if key != "type"}
             self._enqueue(message)
 
     # Out --------------------------------------------------------------------------------------
 
     def _refuse(self, refusal: Refusal) -> None:
+        self.refused += 1
         self._enqueue(refusal.as_dict())
 
     def _error(self, error: IngestError) -> None:

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ..redis.clients import RedisAway, RedisClients
+
+logger = logging.getLogger("streaming.live.exchange")
 
 LEASE_SECONDS = 3.0
 """How long a session waits for a writer that was killed; a third of it is between two renewals."""
@@ -26,6 +29,10 @@ WANTED_SECONDS = 5.0
 
 TAIL_RECORDS = 256
 """Of one session that Redis holds: ten seconds of a race. Who is further behind reads the log."""
+
+TAIL_BYTES = 8_000_000
+LEAST_RECORDS = 8
+"""Of pictures there are fewer: nobody is ever sent an old one."""
 
 BLOCK_MILLISECONDS = 500
 OTHERWISE = "live sessions are followed through the disk"
@@ -174,10 +181,12 @@ class Exchange:
             with suppress(RedisAway), self._clients.asking(OTHERWISE):
                 pipe = self._redis.pipeline(transaction=False)
                 for slug, pieces in waiting.items():
-                    for piece in pieces[-TAIL_RECORDS:]:
+                    largest = max(len(piece.data) for piece in pieces)
+                    most = max(LEAST_RECORDS, min(TAIL_RECORDS, TAIL_BYTES // largest))
+                    for piece in pieces[-most:]:
                         entry: dict[Any, Any] = {"p": piece.part, "s": piece.start, "e": piece.end}
                         entry["d"] = piece.data
-                        pipe.xadd(f"live:tail:{slug}", entry, maxlen=TAIL_RECORDS)
+                        pipe.xadd(f"live:tail:{slug}", entry, maxlen=most)
                     pipe.expire(f"live:tail:{slug}", 3600)
                 await pipe.execute()
 
@@ -220,7 +229,12 @@ class Exchange:
                 slug = name.decode().removeprefix("live:tail:")
                 if slug in self._places and entries:
                     self._places[slug] = entries[-1][0].decode()
-                    arrived(slug, [_piece(fields) for _, fields in entries])
+                    try:
+                        arrived(slug, [_piece(fields) for _, fields in entries])
+                    except Exception:
+                        # One bad session must not end the following of all others.
+                        logger.exception("live session %s cannot be followed", slug)
+                        self.end_to_follow(slug)
 
     async def close(self) -> None:
         """End its tasks."""

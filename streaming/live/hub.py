@@ -13,7 +13,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -47,6 +47,7 @@ from .log import LogReader, LogWriter, remove_log
 from .producing import Frame, Intake
 from .records import About, Added, Came, Ended, Happened, about_from, decode
 from .state import LiveState, version_with
+from .verdicts import producer_verdict
 from .wire import ErrorCode, IngestError, Limits
 from .writer import Durable, GroupWriter
 
@@ -77,6 +78,18 @@ class Producer(Protocol):
     def taken_over(self) -> None:
         """Another producer sends the session from now on."""
 
+    @property
+    def who(self) -> tuple[str, str]:
+        """Address and user name."""
+
+    @property
+    def refused(self) -> int:
+        """Frames refused since it came."""
+
+    @property
+    def pressure(self) -> Mapping[str, Any]:
+        """As it was told last."""
+
 
 class Broadcast:
     """A live session that this worker writes.
@@ -104,6 +117,9 @@ class Broadcast:
         self.slug = slug
         self.state = state
         self.since = time.time()
+        self._frames = self._frames_before = self._refused_before = 0
+        self._rate = self._refusing = 0
+        self._frame_at = time.monotonic()
         about = state.about
         assert about is not None
         self.intake = Intake(
@@ -139,6 +155,8 @@ class Broadcast:
     async def frames(self, frames: Sequence[Frame]) -> None:
         """Write frames that `intake` has accepted; waits while the disk is far behind."""
         assert self._writer is not None
+        self._frames += len(frames)
+        self._frame_at = time.monotonic()
         entities = None if self.intake.layout is None else len(self._entities)
         self._writer.add(Came(entities, frames, time.time()))
         await self._writer.room()
@@ -233,7 +251,40 @@ class Broadcast:
     async def _update_row(self) -> None:
         while True:
             await asyncio.sleep(GROW_SECONDS)
+            refused = self._producer.refused
+            self._rate = self._frames - self._frames_before
+            self._refusing = refused - self._refused_before
+            self._frames_before, self._refused_before = self._frames, refused
             await self._write_row()
+
+    def figures(self) -> dict[str, Any]:
+        """For operators: how it goes, and a verdict in words."""
+        about, writer = self.state.about, self._writer
+        assert about is not None
+        verdict = producer_verdict(
+            frame_rate=about.frame_rate,
+            silent=time.monotonic() - self._frame_at,
+            disk_lag=self.disk_lag,
+            frames=self._rate,
+            refused=self._refusing,
+        )
+        address, user = self._producer.who
+        return {
+            "id": self.slug,
+            "address": address,
+            "user": user,
+            "since": self.since,
+            "frames": self._frames,
+            "refused": self._producer.refused,
+            "rate": float(self._rate),
+            "next_frame": self.state.next_frame,
+            "disk_lag": round(self.disk_lag, 4),
+            "waiting_bytes": 0 if writer is None else writer.waiting_bytes,
+            "pressure": dict(self._producer.pressure),
+            "verdict": verdict.name,
+            "figures": verdict.figures,
+            "advice": verdict.advice,
+        }
 
     async def _write_row(self) -> None:
         state = self.state
@@ -304,6 +355,23 @@ class LiveHub:
         self._tasks.add(loop.create_task(self._sweep()))
         if self._exchange is not None:
             self._tasks.add(loop.create_task(self._exchange.follow(self._arrived, self._poll)))
+
+    def figures(self) -> list[dict[str, Any]]:
+        """Of every session that this worker writes."""
+        return [broadcast.figures() for broadcast in self.broadcasts]
+
+    async def stop(self, slug: str) -> bool:
+        """End the connection of a session's producer, here or on another worker.
+
+        Returns:
+            Whether this worker has it; if not, the others were asked.
+        """
+        broadcast = self._writing.get(slug)
+        if broadcast is not None:
+            broadcast.take_over()
+        elif self._exchange is not None:
+            await self._exchange.want(slug)
+        return broadcast is not None
 
     # Viewers ----------------------------------------------------------------------------------
 
@@ -504,6 +572,8 @@ class LiveHub:
             self._readers[slug] = reader
             state = await self._read(slug)
             self._catalogue.forget(slug)
+            if self._exchange is not None:
+                self._exchange.end_to_follow(slug)
             broadcast = Broadcast(self, slug, state, lock, lease, producer)
             broadcast.start(log)
             return broadcast
@@ -555,8 +625,16 @@ class LiveHub:
 
     def released(self, broadcast: Broadcast) -> None:
         """A broadcast writes no more."""
-        if self._writing.get(broadcast.slug) is broadcast:
-            del self._writing[broadcast.slug]
+        slug = broadcast.slug
+        if self._writing.get(slug) is broadcast:
+            del self._writing[slug]
+            if self._exchange is not None:
+                # Another worker may go on with it, and viewers stay here.
+                self._spawn(self._go_on_following(self._exchange, slug))
+
+    async def _go_on_following(self, exchange: Exchange, slug: str) -> None:
+        await exchange.begin_to_follow(slug)
+        await self._catch_up(slug)
 
     def store(self, slug: str) -> None:
         """Make a recording of a session that has ended, in the background."""

@@ -178,6 +178,7 @@ class Producer:
             "metadata": dict(metadata or {}),
         }
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._queue: deque[_Waiting] = deque()
         self._texts: deque[str] = deque()
         self._layout: Layout | None = None
@@ -262,6 +263,22 @@ class Producer:
                 self._layout = Layout(Schema(schema.fields, (*schema.entities, code), self._rate))
             self._codes.append(code)
         self._text({"action": "entity", "code": code, **fields})
+
+    def wait_until_on_disk(self, frame: int, within: float = 30.0) -> bool:
+        """Wait for the acknowledgement of a frame.
+
+        Args:
+            frame: its number.
+            within: seconds to wait at most.
+
+        Returns:
+            Whether it is on disk.
+        """
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self.acknowledged >= frame or self._failure is not None, within
+            )
+            return self.acknowledged >= frame
 
     def close(self, reason: str = "", *, within: float = 30.0) -> None:
         """Send what waits, and end the session unless it was opened with `end=False`.
@@ -355,6 +372,7 @@ class Producer:
     def _fail(self, reason: str) -> None:
         with self._lock:
             self._failure = self._failure or reason
+            self._changed.notify_all()
         self._ready.set()
 
     async def _send_all(self) -> None:
@@ -496,6 +514,7 @@ class Producer:
     def _on_disk(self, frame: int) -> None:
         with self._lock:
             self.acknowledged = max(self.acknowledged, frame)
+            self._changed.notify_all()
             while self._queue and self._queue[0].number <= frame:
                 self._queue.popleft()
 

@@ -95,12 +95,12 @@ class GroupWriter:
                     continue
                 group, self._waiting = self._waiting, []
                 since = self._since
-                datas = [data for _, data in group]
-                part, start = await loop.run_in_executor(self._executor, self._log.append, datas)
+                encoded = [data for _, data in group]
+                part, start = await loop.run_in_executor(self._executor, self._log.append, encoded)
                 if self._may_go_on is not None and not await self._may_go_on():
                     raise PermissionError("another worker writes this session")
                 self.lag = self._clock() - since
-                self.waiting_bytes -= sum(map(len, datas))
+                self.waiting_bytes -= sum(map(len, encoded))
                 if self.waiting_bytes <= MAX_WAITING_BYTES:
                     self._room.set()
                 done = []
