@@ -53,6 +53,9 @@ class Renderer:
         self._low = low
         self._scale = min((SIZE[i] - 2 * MARGIN) / max(1.0, high[i] - low[i]) for i in (0, 1))
         self._colours = colours
+        # In the middle of the picture.
+        extent = [(high[i] - low[i]) * self._scale for i in (0, 1)]
+        self._margin = [(SIZE[i] - extent[i]) / 2 for i in (0, 1)]
         self._ground = Image.new("RGB", SIZE, BACKGROUND)
         line = [self._place(point) for point in geometry["centre_line"]]
         if line:
@@ -61,7 +64,7 @@ class Renderer:
         self.clock = 0.0
 
     def _place(self, point: Sequence[float]) -> tuple[float, float]:
-        x, y = ((point[i] - self._low[i]) * self._scale + MARGIN for i in (0, 1))
+        x, y = ((point[i] - self._low[i]) * self._scale + self._margin[i] for i in (0, 1))
         return x, SIZE[1] - y
 
     def draw(self, quality: int) -> bytes:

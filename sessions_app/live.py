@@ -13,6 +13,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils import timezone
 
 from .access import Visibility
 from .importers.result import EntityRecord, EventRecord, GeometryRecord
@@ -86,7 +87,10 @@ def grow_live(slug: str, version: str, frame_count: int, start_time: float | Non
     start = None
     if start_time is not None and math.isfinite(start_time) and 0 <= start_time < 1e10:
         start = datetime.fromtimestamp(start_time, UTC)
-    _live(slug).update(frame_count=frame_count, version=version, start_time=start)
+    # What REST makes of it has an ETag of this time.
+    _live(slug).update(
+        frame_count=frame_count, version=version, start_time=start, updated_at=timezone.now()
+    )
 
 
 def add_live_event(slug: str, event: EventRecord) -> None:
@@ -103,6 +107,7 @@ def add_live_event(slug: str, event: EventRecord) -> None:
             lap=event.lap,
             sector=event.sector,
         )
+        _live(slug).update(updated_at=timezone.now())
 
 
 def add_live_entity(slug: str, entity: EntityRecord, index: int, version: str) -> None:
@@ -111,7 +116,7 @@ def add_live_entity(slug: str, entity: EntityRecord, index: int, version: str) -
     if session is not None:
         with transaction.atomic():
             add_entities(session, [entity], index)
-            _live(slug).update(version=version)
+            _live(slug).update(version=version, updated_at=timezone.now())
 
 
 def is_live(slug: str) -> bool:

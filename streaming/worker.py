@@ -132,6 +132,7 @@ class Worker:
         self.live.watched = self.watch.watched
         self.frames.open_live = self.live.follow
         self.live.grew = self.watch.grew
+        self.live.happened = self.watch.happened
         self.renewals = Renewals()
         self.resume = ResumeMemory(redis)
         room_store: RoomStore = LocalRooms() if redis is None else RedisRooms(redis)

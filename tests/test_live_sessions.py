@@ -93,7 +93,7 @@ async def test_it_works(server: RunningServer) -> None:
         await producer.until("ack", frame=11)
         address = server.websocket("/ws/sessions/it-works/")
         async with open_wire(address) as wire:
-            await wire.say("hello", encoding="rows")
+            await wire.say("hello", encoding="rows", events=True)
             welcome = await wire.until_type("welcome")
             assert welcome["session"]["state"] == "live"
             assert welcome["session"]["frame_count"] == 12
@@ -105,6 +105,8 @@ async def test_it_works(server: RunningServer) -> None:
             # A gap stays a gap.
             await producer.send(20)
             await wire.until(lambda m: isinstance(m, list) and m[3] == 20)
+            await producer.say("event", frame=20, kind="flag", message="red")
+            assert (await wire.until_type("event", frame=20))["message"] == "red"
             await wire.say("seek", frame=15)
             assert (await wire.until(lambda m: isinstance(m, list) and m[3] == 15))[6] == {
                 "frame_index": 15,
@@ -112,7 +114,6 @@ async def test_it_works(server: RunningServer) -> None:
                 "flag": None,
                 "entities": {},
             }
-            await producer.say("event", frame=20, kind="flag", message="red")
             await producer.say("end", reason="over")
             assert (await producer.until("ended"))["frames"] == 21
             assert await producer.close_code() == 1000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import Query, Router
@@ -46,6 +46,9 @@ class _Waiting:
 
     def session_changed(self, _info: SessionInfo) -> None:
         self.more.set()
+
+    def event_came(self, _message: dict[str, Any]) -> None:
+        """Pictures have no events."""
 
 
 @router.get(

@@ -6,7 +6,7 @@ One task per session, however many viewers it has, and none for finished session
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..store.catalogue import Catalogue, CatalogueUnavailable, SessionInfo
 from ..store.frame_store import FrameStore
@@ -20,6 +20,9 @@ class Watcher(Protocol):
 
     def session_changed(self, info: SessionInfo) -> None:
         """info: as it is now; called at once and after each change."""
+
+    def event_came(self, message: dict[str, Any]) -> None:
+        """message: `event`, of a live session."""
 
 
 class SessionWatch:
@@ -62,6 +65,11 @@ class SessionWatch:
         if info is not None and info.is_live:
             for watcher in list(self._watchers.get(slug, ())):
                 watcher.session_changed(info)
+
+    def happened(self, slug: str, message: dict[str, Any]) -> None:
+        """Something has happened in a live session."""
+        for watcher in list(self._watchers.get(slug, ())):
+            watcher.event_came(message)
 
     async def _watch(self, slug: str) -> None:
         before: tuple[SessionInfo, int] | None = None

@@ -13,9 +13,9 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -45,7 +45,7 @@ from .exchange import RENEW_SECONDS, WANTED_SECONDS, Exchange, Lease, Piece
 from .layout import Layout
 from .log import LogReader, LogWriter, remove_log
 from .producing import Frame, Intake
-from .records import About, Added, Came, Ended, Happened, about_from, decode
+from .records import About, Added, Came, Ended, Happened, Record, about_from, decode
 from .state import LiveState, version_with
 from .verdicts import producer_verdict
 from .wire import ErrorCode, IngestError, Limits
@@ -232,7 +232,7 @@ class Broadcast:
         for durable in group:
             self.state.apply(durable.record)
         pieces = [Piece(d.part, d.start, d.end, d.data) for d in group]
-        self._hub.written(self, before, pieces)
+        self._hub.written(self, before, [durable.record for durable in group], pieces)
         self._producer.on_disk(self.state.next_frame - 1)
 
     async def _keep(self, lease: Lease) -> None:
@@ -305,6 +305,7 @@ class LiveHub:
         executor: threads that wait for the disk.
         grew: called with a slug when viewers can see more of it.
         hints: by client of pictures, its session and the quality that it would like.
+        happened: called with a slug and the `event` message of what happened in it.
         watched: tells whether anybody here watches a slug.
     """
 
@@ -329,6 +330,7 @@ class LiveHub:
             exchange: with the other workers; None where there is one only.
         """
         self._exchange = exchange
+        self.happened: Callable[[str, dict[str, Any]], None] = lambda _slug, _message: None
         self.watched: Callable[[str], bool] = lambda _slug: True
         self._store = store or store_in_process
         self._frames = frames
@@ -438,12 +440,19 @@ class LiveHub:
                 # The log has it: what is sent is on disk.
                 self._spawn(self._catch_up(slug))
                 return
-            state.apply(decode(piece.data))
+            record = decode(piece.data)
+            state.apply(record)
+            self._tell(slug, (record,))
             reader.skip_to(piece.part, piece.end)
         if state.version != version:
             self._attach(slug, version)
             self._catalogue.forget(slug)
         self.grew(slug)
+
+    def _tell(self, slug: str, records: Iterable[Record]) -> None:
+        for record in records:
+            if isinstance(record, Happened):
+                self.happened(slug, {"type": "event", **asdict(record.event)})
 
     async def _catch_up(self, slug: str) -> None:
         async with self._lock_of(slug):
@@ -612,8 +621,14 @@ class LiveHub:
 
     # From broadcasts --------------------------------------------------------------------------
 
-    def written(self, broadcast: Broadcast, before: str, pieces: Sequence[Piece]) -> None:
-        """Records are on disk. before: the version until then."""
+    def written(
+        self,
+        broadcast: Broadcast,
+        before: str,
+        records: Sequence[Record],
+        pieces: Sequence[Piece],
+    ) -> None:
+        """Records are on disk. before: the version until then; pieces: the same records."""
         slug = broadcast.slug
         self._readers[slug].skip_to(pieces[-1].part, pieces[-1].end)
         if self._exchange is not None:
@@ -621,6 +636,7 @@ class LiveHub:
         if broadcast.state.version != before:
             self._attach(slug, before)
             self._catalogue.forget(slug)
+        self._tell(slug, records)
         self.grew(slug)
 
     def released(self, broadcast: Broadcast) -> None:

@@ -50,6 +50,7 @@ from ..pump import RETRY_SECONDS, Send
 from ..resume import ResumeError, issue_token, read_token
 from ..services import Services
 from ..token_bucket import TokenBucket
+from .event_messages import read_event_messages
 from .welcome import hello_summary, picture_schema, pong, welcome
 
 
@@ -278,7 +279,9 @@ class ReplayConnection(Connection):
         if pictures is not None:
             hello = replace(hello, window=min(hello.window, PICTURE_WINDOW))
         if hello.events:
-            read = database_sync_to_async(self._services.read_event_messages)
+            # Those of a live session are not kept: there are more each time.
+            known = read_event_messages if info.is_live else self._services.read_event_messages
+            read = database_sync_to_async(known)
             self.pump.events = EventTrack(await read(info.slug, info.version))
         frames = self._services.frames.frame_count(info)
         now = time.monotonic()
