@@ -34,7 +34,7 @@ class Start:
         entities: those known so far, in the order of the columns.
         geometry: the ground.
         content_type: of pictures.
-        record: whether it becomes a recording.
+        record: whether it becomes a recording; None for true.
         access: who may watch.
         take_over: end another producer's connection.
         token: shown instead of an Authorization header.
@@ -151,7 +151,7 @@ def _start(message: Mapping[str, Any]) -> Start:
         title=_text(message, "title", 200),
         session_kind=_text(message, "session_kind", 20),
         frame_rate=None if rate is None else float(rate),
-        fields=tuple(Field.from_dict(item) for item in _objects(message, "fields")),
+        fields=tuple(_field(item) for item in _objects(message, "fields")),
         entities=tuple(_entity(item) for item in _objects(message, "entities")),
         geometry=None if geometry is None else _geometry(geometry),
         content_type=content_type,
@@ -161,6 +161,16 @@ def _start(message: Mapping[str, Any]) -> Start:
         token=_text(message, "token", 500),
         metadata=_object(message, "metadata"),
     )
+
+
+def _field(item: Mapping[str, Any]) -> Field:
+    try:
+        field = Field.from_dict(item)
+    except TypeError as error:
+        raise _bad("fields", item, f"name, unit, scale, kind, scope, labels ({error})") from None
+    if not math.isfinite(field.scale):
+        raise _bad("fields", item, "a finite scale")
+    return field
 
 
 def _entity(message: Mapping[str, Any]) -> EntityRecord:

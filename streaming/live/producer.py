@@ -143,7 +143,8 @@ class Producer:
             entities: code, name, number, team, colour, kind.
             geometry: the ground, as REST shows it.
             content_type: of pictures: image/jpeg, image/png or image/webp.
-            record: whether pictures are recorded.
+            record: whether the session becomes a recording when it ends; None for true. Pictures
+                never do.
             access: who may watch: public, unlisted, login or private.
             take_over: end another producer's connection.
             metadata: kept with the session.

@@ -46,6 +46,7 @@ class About:
         geometry: the ground, or None.
         content_type: of pictures.
         metadata: JSON-able.
+        record: whether it becomes a recording when it ends.
     """
 
     slug: str
@@ -59,6 +60,7 @@ class About:
     geometry: GeometryRecord | None = None
     content_type: str = ""
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    record: bool = True
 
     @property
     def schema(self) -> Schema:
@@ -232,4 +234,5 @@ def about_from(start: Start, slug: str, version: str) -> About:
         geometry=start.geometry,
         content_type=start.content_type,
         metadata=start.metadata,
+        record=start.record is not False,
     )

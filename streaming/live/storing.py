@@ -34,7 +34,8 @@ def store_live(slug: str) -> Session | None:
         slug: of the session.
 
     Returns:
-        The session; None if there was nothing to store: no frame ever came, or it is stored.
+        The session; None if there was nothing to store: no frame ever came, it was not to be
+        recorded (the session is gone then), or it is stored already.
 
     Raises:
         SessionBusy: a producer is sending frames.
@@ -46,7 +47,8 @@ def store_live(slug: str) -> Session | None:
             remove_log(recordings, slug)
             return None
         state = read_state(recordings, slug)
-        if state.growing is None or not state.growing.frame_count:
+        about, growing = state.about, state.growing
+        if about is None or not about.record or growing is None or not growing.frame_count:
             withdraw_live(slug)
             remove_log(recordings, slug)
             return None
