@@ -91,6 +91,7 @@ print(json.dumps({{"again": a, "first": {{n: v[:count] for n, v in b.items()}}}}
         ({"action": "start", "entities": [{}]}, "a text that names the entity"),
         ({"action": "start", "entities": [{"code": ""}]}, "1 to 40 characters"),
         ({"action": "start", "geometry": {"bounds": [1, 2]}}, "x_min, y_min, x_max and y_max"),
+        ({"action": "start", "geometry": {"bounds": [0, 0, 1, 1], "lines": 3}}, "a list"),
         ({"action": "start", "title": "x" * 201}, "at most 200 characters"),
         ({"action": "start", "take_over": 1}, "true or false"),
         ({"action": "event", "kind": "x"}, "the number of a frame"),

@@ -45,6 +45,7 @@ def wrong(field: str, value: Any) -> bytes:
     ("data", "code", "words"),
     [
         (b"\xc1", "bad_frame", "not msgpack"),
+        (b"\x81\x80\x00", "bad_frame", "not msgpack"),
         (msgpack.packb({}), "bad_frame", "expected [frame, time, payload]"),
         (msgpack.packb([1, 2]), "bad_frame", "expected [frame, time, payload]"),
         (packed(-1, 1.0), "bad_frame", "frame -1"),

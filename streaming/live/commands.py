@@ -235,7 +235,7 @@ def _geometry(value: Any) -> GeometryRecord:
         sectors=_numbers(value, "sectors"),
         marshal_sectors=_numbers(value, "marshal_sectors"),
         corners=tuple(_corner(corner) for corner in _objects(value, "corners")),
-        lines=tuple(_points({"lines": line}, "lines") for line in value.get("lines") or ()),
+        lines=tuple(_points({"lines": line}, "lines") for line in _list(value, "lines")),
         origin=_points({"origin": [origin]}, "origin")[0] if origin else None,
     )
 
@@ -249,7 +249,7 @@ def _corner(value: Mapping[str, Any]) -> Corner:
 
 def _points(value: Mapping[str, Any], name: str) -> tuple[tuple[float, float], ...]:
     points = []
-    for point in value.get(name) or ():
+    for point in _list(value, name):
         pair = [_number(part) for part in point] if isinstance(point, list | tuple) else []
         if len(pair) != 2 or pair[0] is None or pair[1] is None:
             raise _bad(f"geometry.{name}", point, "pairs of numbers")
@@ -257,8 +257,15 @@ def _points(value: Mapping[str, Any], name: str) -> tuple[tuple[float, float], .
     return tuple(points)
 
 
+def _list(value: Mapping[str, Any], name: str) -> Sequence[Any]:
+    found = value.get(name)
+    if found is not None and not isinstance(found, list):
+        raise _bad(f"geometry.{name}", found, "a list")
+    return found or ()
+
+
 def _numbers(value: Mapping[str, Any], name: str) -> tuple[float, ...]:
-    numbers = [_number(part) for part in value.get(name) or ()]
+    numbers = [_number(part) for part in _list(value, name)]
     if any(number is None for number in numbers):
         raise _bad(f"geometry.{name}", value.get(name), "numbers")
     return tuple(number or 0.0 for number in numbers)

@@ -97,8 +97,8 @@ class Intake:
             unix_now: the time of a frame that brings none.
         """
         try:
-            message = msgpack.unpackb(data, strict_map_key=False)
-        except (ValueError, msgpack.UnpackException, RecursionError) as error:
+            message = msgpack.unpackb(data)
+        except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
             return _all_refused(None, RefusalCode.BAD_FRAME, f"not msgpack ({error!s:.80})")
         if not isinstance(message, list):
             return _all_refused(None, RefusalCode.BAD_FRAME, _EXPECTED)
