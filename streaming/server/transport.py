@@ -239,6 +239,7 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
 
     def onConnect(self, request: Any) -> Any:  # noqa: N802  autobahn's name
         self._data_before_open = b""
+        self._opened = self._heard = time.monotonic()
         return super().onConnect(request)
 
     def onFrameBegin(self) -> None:  # noqa: N802  autobahn's name
@@ -307,7 +308,7 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
         return data[at:] if at else data
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N802, N803
-        self.last_ping = time.time()
+        self._heard = time.monotonic()
         if self.muted:
             return
         message: dict[str, Any] = {"type": "websocket.receive"}
@@ -329,9 +330,19 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
         self.http_headers = None
 
     def check_timeouts(self) -> None:
-        # A ping would only queue behind what the client does not take.
-        if not self.outbound.paused:
-            super().check_timeouts()
+        """As Daphne's, by a clock that nobody sets, and without a limit on a connection's age."""
+        now = time.monotonic()
+        if self.state == self.STATE_CONNECTING:
+            if now - self._opened > self.server.websocket_connect_timeout:
+                self.serverReject()
+        elif self.state == self.STATE_OPEN and not self.outbound.paused:
+            # Behind what a client does not take, a ping would only queue.
+            self._ping_if_silent(now)
+
+    def _ping_if_silent(self, now: float) -> None:
+        if now - self._heard > self.server.ping_interval:
+            self._sendAutoPing()
+            self._heard = now
 
 
 def _bound_kernel_buffers(handle: socket.socket) -> None:
