@@ -12,7 +12,7 @@ from ninja import Path, Query, Router
 from ..lap_telemetry import LapTelemetry, NoDistance, channel_names, lap_telemetry
 from ..models import Geometry, Lap, Session
 from ..recording import MISSING, Columns, Field, FieldKind
-from .caching import revalidated, session_tag
+from .caching import about_session
 from .errors import ApiError, ErrorOut
 from .recordings import columns_of, schema_of
 from .schemas import StandingOut, StandingsOut, TelemetryOut
@@ -59,7 +59,7 @@ async def get_standings(
             standings=_standings(columns),
         )
 
-    return await _answer(request, session, f"standings {frame}", build)
+    return await about_session(request, session, build, f"standings {frame}")
 
 
 def _standings(columns: Columns) -> list[StandingOut]:
@@ -142,7 +142,8 @@ async def get_lap_telemetry(
             ) from error
         return _telemetry(row, result, columns)
 
-    return await _answer(request, session, f"telemetry {entity} {lap} {step} {fields}", build)
+    name = f"telemetry {entity} {lap} {step} {fields}"
+    return await about_session(request, session, build, name)
 
 
 async def _lap(session: Session, entity: str, number: int) -> tuple[Lap, int, int]:
@@ -183,8 +184,3 @@ def _telemetry(lap: Lap, result: LapTelemetry, columns: Columns) -> TelemetryOut
         channels=channels,
         units=dict(result.units),
     )
-
-
-async def _answer(request: HttpRequest, session: Session, name: str, build: Any) -> HttpResponse:
-    shared = session.access == Session.Access.PUBLIC
-    return await revalidated(request, session_tag(session, name), build, shared=shared)

@@ -13,7 +13,7 @@ from ..access import listing
 from ..jobs import FAILED
 from ..models import Entity, Geometry, ImportJob, Session
 from ..visitors import listed
-from .caching import entity_tag, revalidated, session_tag
+from .caching import about_session, entity_tag, revalidated
 from .errors import ApiError, ErrorOut
 from .recordings import schema_of
 from .schemas import (
@@ -166,10 +166,8 @@ async def get_session(request: HttpRequest, slug: str) -> HttpResponse:
             links=_links(session),
         )
 
-    if staff:
-        tag = session_tag(session, "session", "staff")
-        return await revalidated(request, tag, build, shared=False)
-    return await _answer(request, session, "session", build)
+    names = ("session", "staff") if staff else ("session",)
+    return await about_session(request, session, build, *names, personal=staff)
 
 
 def _job(job: ImportJob, staff: bool) -> JobOut:
@@ -196,13 +194,6 @@ def _links(session: Session) -> SessionLinks:
         segments=versioned and f"{versioned}/segments",
         recording=versioned and f"{versioned}/recording",
     )
-
-
-async def _answer(request: HttpRequest, session: Session, *parts: Any) -> HttpResponse:
-    """The last of `parts` builds the body, the others tell it from the session's other bodies."""
-    *names, build = parts
-    shared = session.access == Session.Access.PUBLIC
-    return await revalidated(request, session_tag(session, *names), build, shared=shared)
 
 
 @router.get(
@@ -248,7 +239,7 @@ async def get_geometry(request: HttpRequest, slug: str) -> HttpResponse:
             },
         )
 
-    return await _answer(request, session, "geometry", build)
+    return await about_session(request, session, build, "geometry")
 
 
 class EventFilter(Schema):
@@ -290,7 +281,7 @@ async def get_events(
             ]
         )
 
-    return await _answer(request, session, "events", filters.model_dump_json(), build)
+    return await about_session(request, session, build, "events", filters.model_dump_json())
 
 
 @router.get(
@@ -331,7 +322,7 @@ async def get_laps(
             ],
         )
 
-    return await _answer(request, session, "laps", entity or "", build)
+    return await about_session(request, session, build, "laps", entity or "")
 
 
 @router.get(
@@ -349,7 +340,7 @@ async def get_classification(request: HttpRequest, slug: str) -> HttpResponse:
         found = metadata.get("classification") or {"source": "", "order": []}
         return ClassificationOut(**found)
 
-    return await _answer(request, session, "classification", build)
+    return await about_session(request, session, build, "classification")
 
 
 @router.get(
@@ -373,5 +364,5 @@ async def get_report(request: HttpRequest, slug: str) -> HttpResponse:
             report = {**report, "findings": findings}
         return ImportReportOut(**report)
 
-    tag = session_tag(session, "report", "staff" if staff else "")
-    return await revalidated(request, tag, build, shared=False)
+    name = "staff" if staff else ""
+    return await about_session(request, session, build, "report", name, personal=True)
