@@ -12,7 +12,7 @@ from ninja import Path, Query, Router
 from ..lap_telemetry import LapTelemetry, NoDistance, channel_names, lap_telemetry
 from ..models import Geometry, Lap, Session
 from ..recording import MISSING, Columns, Field, FieldKind
-from .caching import revalidated, session_tag
+from .caching import about_session
 from .errors import ApiError, ErrorOut
 from .recordings import columns_of, schema_of
 from .schemas import StandingOut, StandingsOut, TelemetryOut
@@ -56,7 +56,7 @@ async def get_standings(
             raise ApiError(404, f"Session {slug!r} has no standings.", code="no_standings")
         return found
 
-    return await _answer(request, session, f"standings {frame}", build)
+    return await about_session(request, session, build, f"standings {frame}")
 
 
 def standings_of(columns: Columns, frame: int) -> StandingsOut | None:
@@ -147,7 +147,8 @@ async def get_lap_telemetry(
             ) from error
         return _telemetry(row, result, columns)
 
-    return await _answer(request, session, f"telemetry {entity} {lap} {step} {fields}", build)
+    name = f"telemetry {entity} {lap} {step} {fields}"
+    return await about_session(request, session, build, name)
 
 
 async def _lap(session: Session, entity: str, number: int) -> tuple[Lap, int, int]:
@@ -188,8 +189,3 @@ def _telemetry(lap: Lap, result: LapTelemetry, columns: Columns) -> TelemetryOut
         channels=channels,
         units=dict(result.units),
     )
-
-
-async def _answer(request: HttpRequest, session: Session, name: str, build: Any) -> HttpResponse:
-    shared = session.access == Session.Access.PUBLIC
-    return await revalidated(request, session_tag(session, name), build, shared=shared)

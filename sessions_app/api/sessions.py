@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
@@ -13,7 +13,7 @@ from ..access import listing
 from ..models import Entity, Session
 from ..visitors import listed
 from . import bodies
-from .caching import entity_tag, revalidated, session_tag
+from .caching import about_session, entity_tag, revalidated
 from .errors import ApiError, ErrorOut
 from .recordings import schema_of
 from .schemas import (
@@ -121,17 +121,8 @@ async def get_session(request: HttpRequest, slug: str) -> HttpResponse:
         schema = await schema_of(request, session)
         return await bodies.detail(session, schema, staff=staff)
 
-    if staff:
-        tag = session_tag(session, "session", "staff")
-        return await revalidated(request, tag, build, shared=False)
-    return await _answer(request, session, "session", build)
-
-
-async def _answer(request: HttpRequest, session: Session, *parts: Any) -> HttpResponse:
-    """The last of `parts` builds the body, the others tell it from the session's other bodies."""
-    *names, build = parts
-    shared = session.access == Session.Access.PUBLIC
-    return await revalidated(request, session_tag(session, *names), build, shared=shared)
+    names = ("session", "staff") if staff else ("session",)
+    return await about_session(request, session, build, *names, personal=staff)
 
 
 @router.get(
@@ -150,7 +141,7 @@ async def get_geometry(request: HttpRequest, slug: str) -> HttpResponse:
             raise ApiError(404, f"Session {slug!r} has no geometry.", code="no_geometry")
         return found
 
-    return await _answer(request, session, "geometry", build)
+    return await about_session(request, session, build, "geometry")
 
 
 class EventFilter(Schema):
@@ -184,7 +175,7 @@ async def get_events(
             events = events.filter(entity=filters.entity)
         return await bodies.events(session, events)
 
-    return await _answer(request, session, "events", filters.model_dump_json(), build)
+    return await about_session(request, session, build, "events", filters.model_dump_json())
 
 
 @router.get(
@@ -206,7 +197,7 @@ async def get_laps(
     async def build() -> LapsOut:
         return await bodies.laps(session, entity)
 
-    return await _answer(request, session, "laps", entity or "", build)
+    return await about_session(request, session, build, "laps", entity or "")
 
 
 @router.get(
@@ -222,7 +213,7 @@ async def get_classification(request: HttpRequest, slug: str) -> HttpResponse:
     async def build() -> ClassificationOut:
         return await bodies.classification(session)
 
-    return await _answer(request, session, "classification", build)
+    return await about_session(request, session, build, "classification")
 
 
 @router.get(
@@ -243,5 +234,5 @@ async def get_report(request: HttpRequest, slug: str) -> HttpResponse:
             raise ApiError(404, f"Session {slug!r} has no import report.", code="no_report")
         return report
 
-    tag = session_tag(session, "report", "staff" if staff else "")
-    return await revalidated(request, tag, build, shared=False)
+    name = "staff" if staff else ""
+    return await about_session(request, session, build, "report", name, personal=True)

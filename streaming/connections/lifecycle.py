@@ -60,6 +60,7 @@ from ..playback.commands import Command, CommandError, CommandId, Ping
 from ..playback.protocol import MAX_MESSAGE_BYTES, CloseCode, ErrorCode, MessageType
 from ..playback.viewer import Viewer
 from ..server.flow import CLOSE_WITHIN
+from ..server.token_bucket import TokenBucket
 from ..statistics.connection import SECOND, ConnectionStatistics
 from ..store.catalogue import SessionInfo
 from .admission import Refused
@@ -68,7 +69,6 @@ from .operator_commands import operate
 from .outgoing import Outgoing, SendTimeout
 from .pump import Pump, Send, bye
 from .services import Services
-from .token_bucket import TokenBucket
 
 logger = logging.getLogger("streaming.connections.lifecycle")
 

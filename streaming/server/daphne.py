@@ -73,12 +73,18 @@ LOOK_SECONDS = 0.01
 
 
 class ReplayServer(Server):  # type: ignore[misc]  # Daphne has no types
-    """Daphne's server with our connections. Each application reports its end; nothing polls for it.
-    Daphne's server with our connections. Each application reports its end; nothing polls for it."""
+    """Daphne's server with our connections. Each application reports its end: nothing polls."""
 
     def __init__(
         self, application: Application, listener: socket.socket, limits: Limits, **options: Any
     ) -> None:
+        """
+        Args:
+            application: ASGI 3.
+            listener: bound and listening; closed by the caller.
+            limits: what one client may cost.
+            options: further ones of Daphne's `Server`.
+        """
         super().__init__(
             application,
             endpoints=["adopted"],
@@ -302,13 +308,21 @@ def run_server(
     drain: Callable[[], Awaitable[None]] | None = None,
     limits: Limits | None = None,
 ) -> None:
-    """Serve `application` (ASGI) until SIGTERM or SIGINT. Blocks; main thread only; once.
+    """Serve an application until SIGTERM or SIGINT. Blocks; main thread only; once a process.
 
-    host, port: where to listen, port 0 for any free one; socket_fd: a listening socket that was
-    inherited, instead (workers share it). on_listening: called once with the bound port.
-    drain: awaited after the socket stopped accepting and before what is left is cancelled.
-    limits: what one client may cost.
-    Raises: OSError if the address cannot be bound.
+    Args:
+        application: ASGI 3.
+        host: address to listen on.
+        port: to listen on; 0 for any free one.
+        socket_fd: descriptor of a listening socket that was inherited (workers share it); host and
+            port do not count then.
+        on_listening: called once, with the bound port.
+        drain: awaited after the socket has stopped accepting and before what is left is cancelled,
+            `DRAIN_SECONDS` at most.
+        limits: what one client may cost; None for the defaults.
+
+    Raises:
+        OSError: the address cannot be bound.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     listener = listen(host, port) if socket_fd is None else socket.socket(fileno=socket_fd)

@@ -28,12 +28,13 @@ from zope.interface import implementer
 from ..playback.protocol import CloseCode
 from .flow import Inbox, Outbound
 from .limits import (
+    BURST_SECONDS,
     CLOSING_BYTES,
     CLOSING_FRAMES,
     CONTROL_FRAMES_PER_SECOND,
     MAX_FRAGMENTS,
-    TokenBucket,
 )
+from .token_bucket import TokenBucket
 
 KERNEL_SEND_BUFFER = 64 * 1024
 KERNEL_UNSENT_LIMIT = 16 * 1024
@@ -261,7 +262,8 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
     def _count_control_frame(self) -> None:
         now = time.monotonic()
         if self._control is None:
-            self._control = TokenBucket(CONTROL_FRAMES_PER_SECOND, now)
+            rate = CONTROL_FRAMES_PER_SECOND
+            self._control = TokenBucket(rate, rate * BURST_SECONDS, now)
         if not self._control.take(now):
             reason = f"more than {CONTROL_FRAMES_PER_SECOND} control frames/s"
             self._fail_connection(CloseCode.TOO_MANY, reason)
@@ -270,7 +272,7 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
         now = time.monotonic()
         rate = self.factory.limits.messages_per_second
         if self._fragments is None:
-            self._fragments = TokenBucket(rate, now)
+            self._fragments = TokenBucket(rate, rate * BURST_SECONDS, now)
         self._fragments_of_message = 1 if first else self._fragments_of_message + 1
         if self._fragments_of_message > MAX_FRAGMENTS:
             reason = f"a message in more than {MAX_FRAGMENTS} fragments"
