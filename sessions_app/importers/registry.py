@@ -19,6 +19,8 @@ from .text import shown
 GROUP = "replayproject.importers"
 
 OURS = (
+    EntryPoint("adsb", "sessions_app.importers.adsb:IMPORTER", GROUP),
+    EntryPoint("gpx", "sessions_app.importers.gpx:IMPORTER", GROUP),
     EntryPoint("openf1", "sessions_app.importers.openf1:IMPORTER", GROUP),
     EntryPoint("table", "sessions_app.importers.table:IMPORTER", GROUP),
 )

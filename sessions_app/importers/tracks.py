@@ -1,22 +1,22 @@
-"""What was measured of each entity → the frames of a session. For sources that have nothing but
+"""What was measured of each entity → the samples of a session. For sources that have nothing but
 entities, times and values; knows nothing of any sport.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..recording import MISSING, Columns, Field, FieldKind, Schema
+from ..recording import Field, Schema
 from ..recording.fields import MAX_ENTITIES, default_segment_frames
 from .report import Done, Report
-from .resample import MAX_GAP, Resampling
+from .resample import MAX_GAP
 from .result import EntityRecord, ImportSourceError
-from .text import cleaned
+from .samples import Series, SourceSamples, series_of
 
 Floats = NDArray[np.floating[Any]]
 
@@ -26,6 +26,8 @@ MAX_FRAMES = 10_000_000
 """Four days of 25 frames a second; resampling one field takes 80 bytes a frame."""
 STRAY = 10.0
 """Times the span of nearly all samples, beyond which a time is a wrong one."""
+_DIGITS, _TICK = 6, 1.5e-6
+"""Times are kept to the microsecond, so that a sample meets the frame that was made of it."""
 FEW = 20
 """Samples of which none can be called stray."""
 _LARGEST = 2**30
@@ -54,7 +56,7 @@ def track_of(entity: EntityRecord, times: Floats, values: Mapping[str, Floats]) 
     at = np.asarray(times, dtype=np.float64)
     order = np.argsort(at, kind="stable")
     order = order[~np.isnan(at[order])]
-    last = np.append(np.diff(at[order]) > 0, True) if order.size else np.zeros(0, np.bool_)
+    last = np.append(np.diff(at[order]) > _TICK, True) if order.size else np.zeros(0, np.bool_)
     order = order[last]
     return Track(
         entity, at[order], {n: np.asarray(v, np.float64)[order] for n, v in values.items()}
@@ -101,7 +103,7 @@ def without_strays(tracks: Sequence[Track], report: Report, table: str) -> list[
     return kept
 
 
-def frames_of(
+def samples_of(
     tracks: Sequence[Track],
     fields: Sequence[Field],
     *,
@@ -109,21 +111,19 @@ def frames_of(
     max_gap: float = MAX_GAP,
     report: Report,
     table: str = "",
-    progress: Callable[[float, str], None] = lambda _fraction, _message: None,
-) -> tuple[Columns, float]:
-    """The frames of all tracks, from the first sample of any to the last of any.
+) -> tuple[SourceSamples, float]:
+    """Everything that was measured, from the first sample of any track to the last of any.
 
     Args:
         tracks: of the entities, in the order that they are to have.
         fields: of the recording.
-        rate: frames a second.
+        rate: frames a second at which it is shown.
         max_gap: seconds between two samples beyond which an entity was not seen.
-        report: where values that do not fit a field are listed.
+        report: where values that do not fit a field are listed, and the unseen share is kept.
         table: what the report calls the source.
-        progress: called with the fraction done and what is being done.
 
     Returns:
-        The columns, and the time of frame 0.
+        The samples, and the time of frame 0.
 
     Raises:
         ImportSourceError: there are too many entities or frames, or no sample.
@@ -136,7 +136,8 @@ def frames_of(
     if not begins:
         raise ImportSourceError("no entity with a time found: expected at least one")
     first = min(begins)
-    length = (max(float(track.times[-1]) for track in tracks if len(track.times)) - first) * rate
+    seconds = max(float(track.times[-1]) for track in tracks if len(track.times)) - first
+    length = seconds * rate
     count = int(round(min(length, MAX_FRAMES), 6)) + 1
     samples = count * len(tracks) * len(fields)
     if not length < MAX_FRAMES or samples > MAX_SAMPLES:
@@ -144,66 +145,52 @@ def frames_of(
             f"{length:,.0f} frames of {len(tracks):,} entities found: expected at most "
             f"{MAX_FRAMES:,} and {MAX_SAMPLES:,} samples (is the unit of time right?)"
         )
-    frames = first + np.arange(count) / rate
     schema = Schema(
         tuple(fields),
         tuple(track.entity.code for track in tracks),
         rate,
         default_segment_frames(rate),
     )
-    columns = {f.name: np.full((count, len(tracks)), MISSING, dtype=np.int32) for f in fields}
-    for number, track in enumerate(tracks):
-        _fill(columns, number, track, fields, frames, max_gap, report, table)
-        progress((number + 1) / len(tracks), f"resampling {track.entity.code}")
-    result = Columns(schema, columns)
-    if "x" in columns:
-        report.unseen_share = round(float((columns["x"] == MISSING).mean()), 6)
-    return result, first
+    series: list[Series] = []
+    # A gap of just that length counts as none, whatever its last digits are.
+    reach = max_gap + _TICK
+    for track in tracks:
+        own = {
+            f.name: _fitting(f, track.values[f.name], track, report, table)
+            for f in fields
+            if f.name in track.values
+        }
+        times = np.round(track.times - first, _DIGITS)
+        series += series_of(track.entity.code, times, own, reach)
+    if seconds > 0 and "x" in schema:
+        seen = sum(_seconds_seen(track, reach) for track in tracks)
+        report.unseen_share = round(1.0 - seen / (seconds * len(tracks)), 6)
+    return SourceSamples(schema, count, series), first
 
 
-def _fill(
-    columns: Mapping[str, NDArray[np.int32]],
-    number: int,
-    track: Track,
-    fields: Sequence[Field],
-    frames: Floats,
-    max_gap: float,
-    report: Report,
-    table: str,
-) -> None:
-    """Write one track into its column, over the frames that it spans: aircraft come and go."""
-    if not len(track.times):
-        return
-    begin = int(np.searchsorted(frames, track.times[0], side="left"))
-    end = int(np.searchsorted(frames, track.times[-1], side="right"))
-    # A track may end a rounding error before the frame that is meant to be its last.
-    end = min(end + 1, len(frames))
-    for field in fields:
-        if field.name not in track.values:
-            continue
-        own = track.values[field.name]
-        with np.errstate(invalid="ignore"):
-            huge = np.abs(own) / field.scale > _LARGEST
-        if huge.any():
-            report.leave_out(
-                Done.VALUE,
-                f"at most {_LARGEST * field.scale:g} {field.unit}".strip(),
-                table=table,
-                column=field.name,
-                found=f"{own[huge][0]:g} of {cleaned(track.entity.code, 40)}",
-                count=int(huge.sum()),
-            )
-        known = ~(np.isnan(own) | huge)
-        resampling = Resampling(track.times[known], frames[begin:end], max_gap)
-        made = _resampled(field, resampling, own[known])
-        columns[field.name][begin:end, number] = field.quantise(made)
+def _fitting(
+    field: Field, values: Floats, track: Track, report: Report, table: str
+) -> NDArray[np.float64]:
+    """The values that fit the field; others become NaN and are listed."""
+    with np.errstate(invalid="ignore"):
+        huge = np.abs(values) / field.scale > _LARGEST
+    if not huge.any():
+        return np.asarray(values, dtype=np.float64)
+    report.leave_out(
+        Done.VALUE,
+        f"at most {_LARGEST * field.scale:g} {field.unit}".strip(),
+        table=table,
+        column=field.name,
+        found=f"{values[huge][0]:g} of {track.entity.code}",
+        count=int(huge.sum()),
+    )
+    return np.where(huge, np.nan, values)
 
 
-def _resampled(field: Field, resampling: Resampling, values: Floats) -> NDArray[np.float64]:
-    if field.kind is FieldKind.HELD:
-        return resampling.held(values)
-    if field.kind is FieldKind.LINEAR:
-        return resampling.linear(values)
-    if field.kind is FieldKind.CUBIC:
-        return resampling.cubic(values)
-    return resampling.linear(np.unwrap(values, period=360.0)) % 360.0
+def _seconds_seen(track: Track, reach: float) -> float:
+    """How long the entity had a position."""
+    x = track.values.get("x")
+    if x is None:
+        return 0.0
+    steps = np.diff(track.times[~np.isnan(x)])
+    return float(steps[steps <= reach].sum())

@@ -16,7 +16,7 @@ from sessions_app.importers.result import (
     ImportSourceError,
     Progress,
 )
-from sessions_app.importers.tracks import frames_of, track_of, usual_rate
+from sessions_app.importers.tracks import samples_of, track_of, usual_rate
 from sessions_app.recording import Field, FieldKind
 
 FIELDS = [Field(name, "m", 0.01, FieldKind.CUBIC) for name in ("x", "y")]
@@ -36,7 +36,7 @@ def import_pings(source: Path, options: ImportOptions, progress: Progress) -> Im
             report.leave_out(Done.ROW, expected, table="pings", file=source, row=row, found=line)
             continue
         pings.setdefault(name, []).append(ping)
-    progress(0.5, "making frames")
+    progress(0.5, "following the entities")
     tracks = []
     for name, rows in pings.items():
         times, x_values, y_values = np.array(rows).T
@@ -45,12 +45,12 @@ def import_pings(source: Path, options: ImportOptions, progress: Progress) -> Im
     if bounds is None:
         raise ImportSourceError("no position found: expected seconds, a name, x and y", file=source)
     rate = options.frame_rate or usual_rate(tracks)
-    columns, _first = frames_of(tracks, FIELDS, rate=rate, report=report, table="pings")
+    samples, _first = samples_of(tracks, FIELDS, rate=rate, report=report, table="pings")
     return ImportResult(
         title=options.title or source.stem,
         kind="other",
         source=f"pings:{source.name}",
-        columns=columns,
+        samples=samples,
         entities=[track.entity for track in tracks],
         geometry=GeometryRecord(kind="map", unit="m", bounds=bounds),
         report=report,

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...recording import Columns
 from ...recording.fields import MAX_ENTITIES
 from ..bounds import Allowance
 from ..ground import bounds_around, middle_of, projected
@@ -27,7 +26,7 @@ from ..result import (
 )
 from ..tables import ColumnType, Table, format_of, read_table
 from ..text import is_clean
-from ..tracks import Track, frames_of, track_of, usual_rate, without_strays
+from ..tracks import Track, samples_of, track_of, usual_rate, without_strays
 from .mapping import TableMapping, read_mapping
 
 Floats = NDArray[np.float64]
@@ -86,7 +85,7 @@ def session_of_table(
     rows_by_entity = _rows_by_entity(table, mapping)
     report.read(table.name, times if mapping.time_unit is None else None, table.rows)
     report.coverage[table.name].entities.update(range(len(rows_by_entity)))
-    progress(0.5, "resampling")
+    progress(0.5, "following the entities")
     tracks = [
         track_of(entity, times[rows], {name: own[rows] for name, own in values.items()})
         for entity, rows in zip(
@@ -105,14 +104,13 @@ def session_of_table(
         )
     tracks = without_strays(tracks, report, table.name)
     rate = options.frame_rate or mapping.rate or usual_rate(tracks)
-    columns, first = frames_of(
+    samples, first = samples_of(
         tracks,
         [f.field for f in mapping.fields],
         rate=rate,
         max_gap=mapping.max_gap,
         report=report,
         table=table.name,
-        progress=lambda fraction, message: progress(0.5 + 0.5 * fraction, message),
     )
     absolute = mapping.time_unit is None
     start = datetime.fromtimestamp(first, UTC) if absolute else None
@@ -120,10 +118,10 @@ def session_of_table(
         title=options.title or mapping.title or table.path.name.split(".", 1)[0],
         kind=mapping.kind,
         source=origin_of,
-        columns=columns,
+        samples=samples,
         entities=[track.entity for track in tracks],
-        geometry=_geometry(table, mapping, columns, tracks, origin),
-        events=_events(table, mapping, times, first, rate, columns.frame_count),
+        geometry=_geometry(table, mapping, tracks, origin),
+        events=_events(table, mapping, times, first, rate, samples.frame_count),
         start_time=start,
         year=options.year or (start.year if start is not None else None),
         round=options.round,
@@ -278,7 +276,6 @@ def _entities(
 def _geometry(
     table: Table,
     mapping: TableMapping,
-    columns: Columns,
     tracks: Sequence[Track],
     origin: tuple[float, float] | None,
 ) -> GeometryRecord:
@@ -289,7 +286,7 @@ def _geometry(
         bounds = bounds_around((track.values["x"], track.values["y"]) for track in tracks)
     if bounds is None:
         raise ImportSourceError("no position in any row: expected x and y", file=table.path)
-    unit = columns.schema["x"].unit
+    unit = next(f.field.unit for f in mapping.fields if f.field.name == "x")
     return GeometryRecord(
         kind="map" if ground is None else ground.kind,
         unit=unit if ground is None else ground.unit or unit,
