@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from .livetiming import import_livetiming
 from .openf1 import import_openf1
 from .options import ImportOptions
 from .result import ImportResult, ImportSourceError, Progress, no_progress
@@ -34,8 +35,13 @@ IMPORTERS: Mapping[str, Importer] = {
     for importer in (
         Importer(
             "openf1",
-            "a race as a folder of OpenF1 tables (Parquet, CSV or JSON)",
+            "a session as a folder of OpenF1 tables (Parquet, CSV or JSON)",
             import_openf1,
+        ),
+        Importer(
+            "livetiming",
+            "recorded Formula 1 live timing: the archive's folder, or a file of SignalR lines",
+            import_livetiming,
         ),
         Importer(
             "table",
@@ -52,7 +58,7 @@ def run_importer(
     """Read a source with one of `IMPORTERS`. Writes neither files nor the database.
 
     Args:
-        name: of the importer: "openf1" or "table".
+        name: of the importer, one of `IMPORTERS`.
         source: a file or a folder.
         options: see `ImportOptions`.
         progress: called with the fraction done, 0…1, and what is being done.

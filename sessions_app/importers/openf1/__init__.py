@@ -1,5 +1,5 @@
-"""OpenF1: races as tables of positions, car data, laps, stints, weather and race control."""
+"""OpenF1's tables, which other importers make too."""
 
-from .race import import_openf1
+from .race import import_openf1, session_of
 
-__all__ = ["import_openf1"]
+__all__ = ["import_openf1", "session_of"]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...racing import RACE_FIELDS, CarStatus, TrackStatus
-from ...recording import Columns, Schema
+from ...recording import Columns, Field, Schema
 from ...standings import NEVER, STANDINGS_RATE, gaps, hold, positions
 from ..resample import MAX_GAP, Resampling, forward
 from ..tables import Table
@@ -48,12 +48,18 @@ class FrameBuilder:
     """Fills the columns car by car, then what depends on all cars. One integer array per field is
     kept; quantities live only while a field of one car is made."""
 
-    def __init__(self, codes: Sequence[str], base: TimeBase, segment_frames: int) -> None:
-        self.schema = Schema(RACE_FIELDS, tuple(codes), base.rate, segment_frames)
+    def __init__(
+        self,
+        codes: Sequence[str],
+        base: TimeBase,
+        segment_frames: int,
+        fields: Sequence[Field] = RACE_FIELDS,
+    ) -> None:
+        self.schema = Schema(tuple(fields), tuple(codes), base.rate, segment_frames)
         self.base = base
         self.values = {
             f.name: np.empty((len(base.times), self.schema.width(f)), dtype=np.int32)
-            for f in RACE_FIELDS
+            for f in fields
         }
         self.progress = np.full((len(base.times), len(codes)), np.nan)
 
