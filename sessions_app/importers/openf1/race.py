@@ -22,7 +22,7 @@ from .clocks import positions_of, telemetry_of
 from .control import Message, rain_changes, read_messages, track_status
 from .deleted import deleted_laps
 from .folder import SPECS, find_tables, read_car_table, read_small_tables
-from .frames import FrameBuilder, TimeBase, grid_places, red_spans
+from .frames import SeriesBuilder, TimeBase, grid_places, red_spans
 from .outline import Outline, outline_for
 from .overtakes import overtakes
 from .parts import SessionPart, session_parts
@@ -38,7 +38,7 @@ from .records import (
 from .source import SourceTables
 from .timed import (
     TimedCar,
-    TimedFrames,
+    TimedSeries,
     first_places,
     pit_stays,
     timed_car,
@@ -324,17 +324,17 @@ def _result(
     status = track_status(messages, base.times)
     red = red_spans(status, base.times)
     segment_frames = min(1000, max(10, round(SEGMENT_SECONDS * base.rate)))
-    builder = FrameBuilder([e.code for e in entities], base, segment_frames)
+    builder = SeriesBuilder([e.code for e in entities], base, segment_frames)
     length = np.nan if outline.line is None else outline.line.length
     for column, car in enumerate(ordered):
         builder.add_car(column, car, lap_length=length, total_laps=total_laps, red=red)
-        progress(0.5 + 0.4 * (column + 1) / len(ordered), f"resampling {codes[car.number]}")
+        progress(0.5 + 0.4 * (column + 1) / len(ordered), f"following {codes[car.number]}")
     builder.standings(ordered, grid_places(small.get("position"), numbers, base.start))
     builder.session_fields(status, small.get("weather"))
     progress(0.97, "collecting laps and events")
     report.unseen_share = round(unseen_share(builder), 6)
     year = options.year or datetime.fromtimestamp(base.start, UTC).year
-    road = builder.values["position"][-1].tolist()
+    road = builder.position[-1].tolist()
     final = classification(
         ordered, codes, road, messages, small.get("session_result"), base, report
     )
@@ -342,15 +342,15 @@ def _result(
         title=options.title or _title(source, small.get("sessions"), outline, year),
         kind=kind.value,
         source=name,
-        columns=builder.columns(),
+        samples=builder.samples(),
         entities=entities,
         geometry=geometry_of(outline, ordered, builder, base),
         events=sorted(
             events_of(ordered, codes, messages, rain_changes(small.get("weather")), base)
             + overtakes(
-                builder.values["position"],
-                builder.values["status"],
-                builder.values["lap"],
+                builder.position,
+                builder.status,
+                builder.lap,
                 [e.code for e in entities],
                 base.rate,
                 base.start_frame,
@@ -441,11 +441,11 @@ def _timed_session(
     status = track_status(messages, base.times)
     red = red_spans(status, base.times)
     segment_frames = min(1000, max(10, round(SEGMENT_SECONDS * base.rate)))
-    builder = TimedFrames([e.code for e in entities], base, segment_frames)
+    builder = TimedSeries([e.code for e in entities], base, segment_frames)
     length = np.nan if outline.line is None else outline.line.length
     for column, one in enumerate(timed):
         builder.add_timed_car(column, one, lap_length=length, red=red)
-        progress(0.5 + 0.4 * (column + 1) / len(timed), f"resampling {codes[one.car.number]}")
+        progress(0.5 + 0.4 * (column + 1) / len(timed), f"following {codes[one.car.number]}")
     first_order = first_places(small.get("position"), list(cars))
     if first_order is None:
         report.estimate("the order before anyone has driven: by numbers")
@@ -461,7 +461,7 @@ def _timed_session(
         title=options.title or f"{title} {session_name}".strip(),
         kind=kind.value,
         source=name,
-        columns=builder.columns(),
+        samples=builder.samples(),
         entities=entities,
         geometry=geometry_of(outline, ordered, builder, base),
         events=timed_events(timed, codes, messages, deleted, parts, order, base),

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from ... import best_laps
 from ...racing import TIMED_FIELDS, CarStatus, SectorMark
-from ..resample import forward, spans
+from ..resample import spans
 from ..result import EventRecord, LapRecord
 from ..tables import Table
 from .car import Car
 from .control import Message
 from .deleted import SAME_TIME, DeletedLap
-from .frames import FrameBuilder, TimeBase
+from .frames import SeriesBuilder, TimeBase
 from .parts import SessionPart, clock_at, part_at
 from .timing import PIT_LIMIT, CarStint, PitVisit
 
@@ -174,8 +174,8 @@ def first_places(position: Table | None, numbers: Sequence[int]) -> list[int] | 
     return sorted(range(len(numbers)), key=lambda i: places.get(numbers[i], math.inf))
 
 
-class TimedFrames(FrameBuilder):
-    """The frames of a practice or a qualifying."""
+class TimedSeries(SeriesBuilder):
+    """What was measured in a practice or a qualifying."""
 
     def __init__(self, codes: Sequence[str], base: TimeBase, segment_frames: int) -> None:
         super().__init__(codes, base, segment_frames, TIMED_FIELDS)
@@ -189,40 +189,36 @@ class TimedFrames(FrameBuilder):
         red: Sequence[tuple[float, float]],
     ) -> None:
         """Everything about one car that needs no other car. lap_length: decimetres."""
-        times, car = self.base.times, timed.car
-        seen = self._place(column, car, lap_length, red)
-        self._telemetry(column, car)
-        status = np.full(len(times), CarStatus.TRACK, dtype=np.int32)
+        code, times, car = self.schema.entities[column], self.base.times, timed.car
+        self._place(column, car, lap_length, red)
+        self._telemetry(code, car)
+        status = self.status[:, column]
+        status[:] = CarStatus.TRACK
         if len(car.positions.times):
-            status[~seen] = CarStatus.UNSEEN
+            status[np.isnan(self.frames_of(column, "x"))] = CarStatus.UNSEEN
         for begin, end in timed.stays:
             status[(times >= begin) & (times < end)] = CarStatus.PIT
-        self.values["status"][:, column] = status
-        self._set("progress", column, self.progress[:, column])
-        lap = np.searchsorted(_known(car.laps.end), times, side="right") + 1.0
+        self._add_changes(code, "status", status)
+        lap = np.searchsorted(_known(car.laps.end), times, side="right") + 1
         lap = np.minimum(lap, max(car.laps.count, 1))
         left = [out for _, out in timed.stays]
         started = min([*left, *_known(car.laps.start)], default=math.inf)
-        self._set("lap", column, np.where(times < started, 0.0, lap))
-        self._tyres(column, car)
-        self._last_times(column, timed)
+        self.lap[:, column] = np.where(times < started, 0, lap)
+        self._add_changes(code, "lap", self.lap[:, column])
+        self._tyres(code, car)
+        self._last_times(code, timed)
         entries = np.array(sorted(begin for begin, _ in timed.stays if begin > times[0]))
-        self._set("pit_stops", column, np.searchsorted(entries, times, side="right").astype(float))
+        self._add_changes(code, "pit_stops", np.searchsorted(entries, times, side="right"))
 
-    def _last_times(self, column: int, timed: TimedCar) -> None:
-        laps, times = timed.car.laps, self.base.times
+    def _last_times(self, code: str, timed: TimedCar) -> None:
+        laps = timed.car.laps
         shown = ~np.isnan(laps.end) & ~np.isnan(laps.duration) & ~laps.pit_out
-        self._set("last_lap_time", column, forward(laps.end[shown], laps.duration[shown], times))
+        self._add_forward(code, "last_lap_time", laps.end[shown], laps.duration[shown])
+        ends = sector_ends(timed.car)
         for sector in range(3):
-            passed = sector_ends(timed.car)[:, sector]
-            values = laps.sectors[:, sector]
+            passed, values = ends[:, sector], laps.sectors[:, sector]
             known = ~np.isnan(passed) & ~np.isnan(values)
-            order = np.argsort(passed[known], kind="stable")
-            self._set(
-                f"sector{sector + 1}",
-                column,
-                forward(passed[known][order], values[known][order], times),
-            )
+            self._add_forward(code, f"sector{sector + 1}", passed[known], values[known])
 
     def order(
         self,
@@ -235,24 +231,21 @@ class TimedFrames(FrameBuilder):
         result = best_laps.best_lap_order(
             self.base.times, [laps_for_order(car) for car in cars], shown, first_order
         )
-        self.values["position"][:] = result.position
-        for name, values in (
-            ("best_lap_time", result.best),
-            ("gap_to_leader", result.gap),
-            ("interval", result.interval),
-        ):
-            self.values[name][:] = self.schema[name].quantise(values)
-        self._marks(cars)
-        return result
-
-    def _marks(self, cars: Sequence[TimedCar]) -> None:
+        self.position = result.position
+        for column, code in enumerate(self.schema.entities):
+            for name, values in (
+                ("position", result.position),
+                ("best_lap_time", result.best),
+                ("gap_to_leader", result.gap),
+                ("interval", result.interval),
+            ):
+                self._add_changes(code, name, values[:, column])
         for sector in range(3):
-            for column, (moments, marks) in enumerate(sector_marks(cars, sector)):
-                self._set(
-                    f"sector{sector + 1}_mark",
-                    column,
-                    forward(np.array(moments), np.array(marks, dtype=float), self.base.times),
-                )
+            changes = sector_marks(cars, sector)
+            for code, (moments, marks) in zip(self.schema.entities, changes, strict=True):
+                values = np.array(marks, dtype=np.float64)
+                self._add_forward(code, f"sector{sector + 1}_mark", np.array(moments), values)
+        return result
 
     def clock(
         self,
@@ -262,9 +255,8 @@ class TimedFrames(FrameBuilder):
     ) -> None:
         """The part and its clock in each frame; there is no leader's lap."""
         times = self.base.times
-        self._set("session_part", 0, part_at(parts, times))
-        self._set("session_clock", 0, clock_at(parts, messages, times, told))
-        self._set("leader_lap", 0, np.full(len(times), np.nan))
+        self._add_changes(None, "session_part", part_at(parts, times))
+        self._add_changes(None, "session_clock", clock_at(parts, messages, times, told))
 
 
 def _known(values: Floats) -> Floats:
@@ -419,7 +411,7 @@ def _best_lap_events(
 def timed_laps(
     cars: Sequence[TimedCar],
     codes: Mapping[int, str],
-    builder: FrameBuilder,
+    builder: SeriesBuilder,
     base: TimeBase,
 ) -> list[LapRecord]:
     """Every lap of every car within the recording."""
@@ -443,7 +435,7 @@ def timed_laps(
                     sectors=(sectors[0], sectors[1], sectors[2]),
                     position=None
                     if end_frame is None
-                    else int(builder.values["position"][end_frame, column]),
+                    else int(builder.position[end_frame, column]),
                     pit_in=bool(timed.ends_in_pits[lap]),
                     pit_out=bool(laps.pit_out[lap]),
                 )

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...recording import MISSING, Columns, FieldKind, Schema
+from ...recording import Schema
 from ...recording.fields import MAX_ENTITIES, default_segment_frames
 from ..bounds import Allowance
 from ..options import ImportOptions
-from ..resample import Resampling
 from ..result import (
     MAX_CODE,
     EntityRecord,
@@ -24,9 +23,10 @@ from ..result import (
     Progress,
     no_progress,
 )
+from ..samples import Series, SourceSamples, series_of
 from ..tables import ColumnType, Table, read_table
 from ..text import is_clean, shown
-from .mapping import FieldMapping, TableMapping, read_mapping
+from .mapping import TableMapping, read_mapping
 
 Floats = NDArray[np.float64]
 
@@ -57,7 +57,7 @@ def import_table(
     times = _times(table, mapping)
     values, origin = _values(table, mapping)
     rows_by_entity = _rows_by_entity(table, mapping, times)
-    progress(0.5, "resampling")
+    progress(0.5, "following the entities")
     rate = options.frame_rate or mapping.rate or _own_rate(times, rows_by_entity)
     first, last = float(np.nanmin(times)), float(np.nanmax(times))
     length = (last - first) * rate
@@ -70,27 +70,23 @@ def import_table(
             file=source,
             column=mapping.time,
         )
-    frames = first + np.arange(count) / rate
     codes = list(rows_by_entity)
     fields = tuple(f.field for f in mapping.fields)
     schema = Schema(fields, tuple(codes), rate, default_segment_frames(rate))
-    columns = {f.name: np.full((count, len(codes)), MISSING, dtype=np.int32) for f in fields}
-    for number, rows in enumerate(rows_by_entity.values()):
-        for wanted in mapping.fields:
-            own = values[wanted.field.name][rows]
-            known = ~np.isnan(own)
-            made = _resampled(wanted, times[rows][known], own[known], frames, mapping.max_gap)
-            columns[wanted.field.name][:, number] = wanted.field.quantise(made)
-        progress(0.5 + 0.5 * (number + 1) / len(codes), f"resampling {codes[number]}")
+    series: list[Series] = []
+    for number, (code, rows) in enumerate(rows_by_entity.items()):
+        own = {f.name: values[f.name][rows] for f in fields}
+        series += series_of(code, times[rows] - first, own, mapping.max_gap)
+        progress(0.5 + 0.5 * (number + 1) / len(codes), f"following {code}")
     absolute = mapping.time_unit is None
-    result = Columns(schema, columns)
+    result = SourceSamples(schema, count, series)
     return ImportResult(
         title=options.title or mapping.title or source.name.split(".", 1)[0],
         kind=mapping.kind,
         source=f"table:{source.name}",
-        columns=result,
+        samples=result,
         entities=_entities(table, mapping, rows_by_entity),
-        geometry=_geometry(mapping, result, origin),
+        geometry=_geometry(mapping, values, schema, origin),
         events=_events(table, mapping, times, first, rate, count),
         start_time=datetime.fromtimestamp(first, UTC) if absolute else None,
         year=options.year or (datetime.fromtimestamp(first, UTC).year if absolute else None),
@@ -218,20 +214,6 @@ def _own_rate(times: Floats, rows_by_entity: Mapping[str, NDArray[np.int64]]) ->
     return float(round(rate)) if rate >= 1.5 else rate
 
 
-def _resampled(
-    wanted: FieldMapping, times: Floats, values: Floats, frames: Floats, max_gap: float
-) -> Floats:
-    resampling = Resampling(times, frames, max_gap)
-    kind = wanted.field.kind
-    if kind is FieldKind.HELD:
-        return resampling.held(values)
-    if kind is FieldKind.LINEAR:
-        return resampling.linear(values)
-    if kind is FieldKind.CUBIC:
-        return resampling.cubic(values)
-    return resampling.linear(np.unwrap(values, period=360.0)) % 360.0
-
-
 def _entities(
     table: Table, mapping: TableMapping, rows_by_entity: Mapping[str, NDArray[np.int64]]
 ) -> list[EntityRecord]:
@@ -256,13 +238,16 @@ def _entities(
 
 
 def _geometry(
-    mapping: TableMapping, columns: Columns, origin: tuple[float, float] | None
+    mapping: TableMapping,
+    values: Mapping[str, Floats],
+    schema: Schema,
+    origin: tuple[float, float] | None,
 ) -> GeometryRecord:
     """The ground of the mapping; without bounds, the extent of the positions and a little more."""
     ground = mapping.geometry
     bounds = None if ground is None else ground.bounds
     if bounds is None:
-        x, y = columns.quantities("x"), columns.quantities("y")
+        x, y = values["x"], values["y"]
         if np.isnan(x).all() or np.isnan(y).all():
             raise ImportSourceError("no position in any row: expected x and y", file=mapping.path)
         low = np.array([np.nanmin(x), np.nanmin(y)])
@@ -274,7 +259,7 @@ def _geometry(
             float(high[0]) + margin,
             float(high[1]) + margin,
         )
-    unit = columns.schema["x"].unit
+    unit = schema["x"].unit
     return GeometryRecord(
         kind="map" if ground is None else ground.kind,
         unit=unit if ground is None else ground.unit or unit,
