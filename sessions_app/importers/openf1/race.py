@@ -482,10 +482,16 @@ def _timed_session(
 def _told(tables: SourceTables) -> tuple[float, float]:
     """From when to when the source tells anything: cars that wait in the pits may have no
     positions."""
-    columns = [tables.small[n]["date"] for n in ("position", "weather") if n in tables.small]
-    times = np.concatenate([*columns, np.zeros(0)])
-    times = times[~np.isnan(times)]
-    return float(np.min(times, initial=np.inf)), float(np.max(times, initial=-np.inf))
+    told = [_dates(tables, name) for name in ("position", "weather", "race_control")]
+    # Race control's messages are kept from before a recording began.
+    first = np.min(np.concatenate(told[:2]), initial=np.inf)
+    return float(first), float(np.max(np.concatenate(told), initial=-np.inf))
+
+
+def _dates(tables: SourceTables, name: str) -> NDArray[np.float64]:
+    times = tables.small[name]["date"] if name in tables.small else np.zeros(0)
+    known: NDArray[np.float64] = times[~np.isnan(times)]
+    return known
 
 
 def _end_of_driving(

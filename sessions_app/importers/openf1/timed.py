@@ -241,7 +241,7 @@ class TimedSeries(SeriesBuilder):
             ):
                 self._add_changes(code, name, values[:, column])
         for sector in range(3):
-            changes = sector_marks(cars, sector)
+            changes = sector_marks(cars, parts, sector)
             for code, (moments, marks) in zip(self.schema.entities, changes, strict=True):
                 values = np.array(marks, dtype=np.float64)
                 self._add_forward(code, f"sector{sector + 1}_mark", np.array(moments), values)
@@ -279,34 +279,47 @@ def sector_ends(car: Car) -> Floats:
 
 
 def sector_marks(
-    cars: Sequence[TimedCar], sector: int
-) -> list[tuple[list[float], list[SectorMark]]]:
-    """Per car the moments at which the mark of its latest time of a sector changes, and the marks:
-    a time that was the best of all is no longer when another beats it."""
+    cars: Sequence[TimedCar], parts: Sequence[SessionPart], sector: int
+) -> list[tuple[list[float], list[float]]]:
+    """Per car the moments at which the mark of its latest time of a sector changes, and the marks.
+
+    Bests are those of a part, as in the timing: each part begins with no marks (NaN), and a time
+    that was the best of all is so no longer when another beats it.
+    """
     passings = []
     for column, timed in enumerate(cars):
         ends, values = sector_ends(timed.car)[:, sector], timed.car.laps.sectors[:, sector]
         for lap in np.flatnonzero(~np.isnan(ends) & ~np.isnan(values)):
             passings.append((float(ends[lap]), column, float(values[lap])))
-    changes: list[tuple[list[float], list[SectorMark]]] = [([], []) for _ in cars]
-    own = [math.inf] * len(cars)
-    latest = [math.nan] * len(cars)
-    holder, best = -1, math.inf
-    for time, column, value in sorted(passings):
-        if value < best and holder not in (-1, column) and latest[holder] == best:
-            changes[holder][0].append(time)
-            changes[holder][1].append(SectorMark.PERSONAL_BEST)
-        if value < best:
-            holder, best = column, value
-        latest[column] = value
-        mark = SectorMark.SLOWER
-        if value <= own[column]:
-            own[column] = value
-            mark = SectorMark.OVERALL_BEST if holder == column else SectorMark.PERSONAL_BEST
-            if value > best:
-                mark = SectorMark.PERSONAL_BEST
+    passings.sort()
+    changes: list[tuple[list[float], list[float]]] = [([], []) for _ in cars]
+
+    def mark(column: int, time: float, value: float) -> None:
         changes[column][0].append(time)
-        changes[column][1].append(mark)
+        changes[column][1].append(value)
+
+    for index, part in enumerate(parts):
+        end = parts[index + 1].shown if index + 1 < len(parts) else math.inf
+        if index:
+            for column in range(len(cars)):
+                mark(column, part.shown, math.nan)
+        own: dict[int, float] = {}
+        latest: dict[int, float] = {}
+        holder, best = -1, math.inf
+        for time, column, value in passings:
+            if not part.shown <= time < end:
+                continue
+            if value < best:
+                if holder not in (-1, column) and latest[holder] == best:
+                    mark(holder, time, SectorMark.PERSONAL_BEST)
+                holder, best = column, value
+            latest[column] = value
+            is_best = value <= own.get(column, math.inf)
+            own[column] = min(value, own.get(column, math.inf))
+            if is_best and holder == column and value == best:
+                mark(column, time, SectorMark.OVERALL_BEST)
+            else:
+                mark(column, time, SectorMark.PERSONAL_BEST if is_best else SectorMark.SLOWER)
     return changes
 
 
