@@ -12,6 +12,7 @@
 /**
  * GET sessions/<slug>
  * @typedef {object} SessionDetail
+ * @property {string} kind race, qualifying, practice, play…
  * @property {Record<string, unknown>} metadata
  * @property {Entity[]} entities
  */
