@@ -21,6 +21,7 @@ GROUP = "replayproject.importers"
 OURS = (
     EntryPoint("adsb", "sessions_app.importers.adsb:IMPORTER", GROUP),
     EntryPoint("gpx", "sessions_app.importers.gpx:IMPORTER", GROUP),
+    EntryPoint("livetiming", "sessions_app.importers.livetiming:IMPORTER", GROUP),
     EntryPoint("openf1", "sessions_app.importers.openf1:IMPORTER", GROUP),
     EntryPoint("table", "sessions_app.importers.table:IMPORTER", GROUP),
 )

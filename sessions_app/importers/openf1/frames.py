@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...racing import RACE_FIELDS, CarStatus, TrackStatus
-from ...recording import Schema
+from ...recording import Field, Schema
 from ...standings import NEVER, STANDINGS_RATE, gaps, hold, positions
 from ..samples import (
     Series,
@@ -69,8 +69,14 @@ class SeriesBuilder:
         position, lap, status: in every frame, int32, shape (frames, cars).
     """
 
-    def __init__(self, codes: Sequence[str], base: TimeBase, segment_frames: int) -> None:
-        self.schema = Schema(RACE_FIELDS, tuple(codes), base.rate, segment_frames)
+    def __init__(
+        self,
+        codes: Sequence[str],
+        base: TimeBase,
+        segment_frames: int,
+        fields: Sequence[Field] = RACE_FIELDS,
+    ) -> None:
+        self.schema = Schema(tuple(fields), tuple(codes), base.rate, segment_frames)
         self.base = base
         self.series: list[Series] = []
         shape = (len(base.times), len(codes))
@@ -129,9 +135,7 @@ class SeriesBuilder:
         """Everything about one car that needs no other car. lap_length: decimetres."""
         code = self.schema.entities[column]
         self._place(column, car, lap_length, red)
-        if car.telemetry is not None:
-            samples = car.telemetry
-            self._add(code, samples.times, {f: samples.values[s] for f, s in _TELEMETRY.items()})
+        self._telemetry(code, car)
         self._status(column, car)
         self._lap(column, car, total_laps)
         self._tyres(code, car)
@@ -139,6 +143,11 @@ class SeriesBuilder:
         exits = np.array([visit.exit for visit in car.visits])
         stops = np.searchsorted(exits, self.base.times, side="right")
         self._add_changes(code, "pit_stops", stops)
+
+    def _telemetry(self, code: str, car: Car) -> None:
+        if car.telemetry is not None:
+            samples = car.telemetry
+            self._add(code, samples.times, {f: samples.values[s] for f, s in _TELEMETRY.items()})
 
     def _place(
         self, column: int, car: Car, lap_length: float, red: Sequence[tuple[float, float]]

@@ -17,6 +17,7 @@ import { FileLaps } from "./file_laps.js";
 /**
  * GET sessions/<slug>
  * @typedef {object} SessionDetail
+ * @property {string} kind race, qualifying, practice, play…
  * @property {Record<string, unknown>} metadata
  * @property {Entity[]} entities
  */
