@@ -135,7 +135,7 @@ def test_an_entity_that_appears_was_missing_before(tmp_path: Path) -> None:
     assert [value != value for value in x] == [True, True, True, False]
     # The segment that was whole before has the new entity too.
     assert state.growing.segment(0) != b""
-    assert state.result().columns.schema.entities == ("A", "B")
+    assert state.result().schema.entities == ("A", "B")
 
 
 def test_a_full_disk_leaves_no_half_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

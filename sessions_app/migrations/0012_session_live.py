@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("sessions_app", "0005_session_report")]
+    dependencies = [("sessions_app", "0006_operators")]
 
     operations = [
         migrations.AddField(

@@ -133,7 +133,7 @@ class LiveState:
             title=about.title,
             kind=about.session_kind,
             source="live",
-            columns=growing.columns(0, growing.frame_count),
+            samples=growing.columns(0, growing.frame_count),
             entities=self.entities,
             geometry=about.geometry,
             events=sorted(

@@ -51,7 +51,7 @@ def library(request: HttpRequest) -> HttpResponse:
     query.pop("page", None)
     context = {
         "page": page,
-        "cards": _cards(list(page.object_list), worker_of(request)),
+        "cards": cards_of(list(page.object_list), worker_of(request)),
         "chosen": chosen,
         "query": query.urlencode(),
         "kinds": visible.order_by("kind").values_list("kind", flat=True).distinct(),
@@ -137,8 +137,11 @@ def _filtered(sessions: QuerySet[Session], chosen: dict[str, str]) -> QuerySet[S
     return sessions
 
 
-def _cards(sessions: list[Session], worker: Worker) -> list[Card]:
-    """The sessions with their outlines, in one further query, and who watches the live ones."""
+def cards_of(sessions: list[Session], worker: Worker | None = None) -> list[Card]:
+    """The sessions with their outlines, in one further query, and who watches the live ones.
+
+    worker: whose figures say who watches; None where nobody is to know.
+    """
     grounds = {
         row["session"]: row
         for row in Geometry.objects.filter(session__in=sessions).values(
@@ -147,7 +150,7 @@ def _cards(sessions: list[Session], worker: Worker) -> list[Card]:
         )
     }  # fmt: skip
     live = {session.slug for session in sessions if session.state == Session.State.LIVE}
-    viewers = _viewers(live, worker) if live else {}
+    viewers = _viewers(live, worker) if live and worker is not None else {}
     return [
         Card(session, _outline_of(grounds.get(session.pk)), viewers.get(session.slug))
         for session in sessions

@@ -42,6 +42,7 @@ from ...playback.protocol import (
 )
 from ...playback.viewer import PICTURE_WINDOW, Viewer
 from ...rooms.state import RoomCommand
+from ...server.token_bucket import TokenBucket
 from ...store.catalogue import SessionInfo
 from ...store.open_recordings import StaleVersion
 from ...store.subset import subset_key, subset_schema
@@ -49,7 +50,6 @@ from ..lifecycle import Connection
 from ..pump import RETRY_SECONDS, Send
 from ..resume import ResumeError, issue_token, read_token
 from ..services import Services
-from ..token_bucket import TokenBucket
 from .event_messages import read_event_messages
 from .welcome import hello_summary, picture_schema, pong, welcome
 

@@ -100,7 +100,7 @@ export class RecordingView {
     this.board.tablesArrived();
     this.panels.tablesArrived();
     if (engine.growing) this.followEvents();
-    else if (recording.isRace) {
+    else if (recording.isRace && !recording.isTimed) {
       const grid = await api.standings(recording.raceStartFrame);
       this.board.setGrid(grid?.standings ?? []);
     }
