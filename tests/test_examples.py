@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import struct
+from pathlib import Path
 
 import pytest
 
+from examples import f1_live_timing
 from examples.f1_game import CARS, FORMAT, HEADER, positions
 from examples.nmea import fix_of, lines_of
 
@@ -52,3 +55,40 @@ def test_a_motion_packet_of_the_game() -> None:
     assert positions(packet) == {"CAR00": {"x": 10.0, "y": -20.0, "speed": 180.0, "heading": 90.0}}
     assert positions(packet[:-1]) is None
     assert positions(b"\xe8\x07" + packet[2:]) is None
+
+
+def signalr(topic: str, data: object, second: int) -> str:
+    said = [topic, data, f"2024-05-18T13:59:{second:02}Z"]
+    return json.dumps({"H": "Streaming", "M": "feed", "A": said})
+
+
+def test_live_timing_of_formula_1(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = list(
+        f1_live_timing.lines_of(
+            [
+                signalr("DriverList", {"44": {"Tla": "HAM"}}, 10),
+                signalr("TimingData", {"Lines": {"44": {"Position": "2"}}}, 10),
+                "{broken",
+                signalr("TimingData", {"Lines": {"44": {"LastLapTime": {"Value": "1:30.5"}}}}, 11),
+                signalr("RaceControlMessages", {"Messages": {"0": {"Message": "GO"}}}, 12),
+            ],
+            rate=1.0,
+        )
+    )
+    assert "left out" in capsys.readouterr().err
+    assert [line["entities"]["HAM"] for line in lines if "entities" in line] == [
+        {"position": 2},
+        {"position": 2, "last_lap_time": 90.5},
+    ]
+    assert lines[-1] == {"event": {"kind": "race_control", "message": "GO"}}
+
+
+def test_a_real_recording_of_live_timing(realdata: Path) -> None:
+    with gzip.open(realdata / "livetiming/signalr-baku-2025/cache.txt.gz", "rt") as source:
+        lines = list(f1_live_timing.lines_of(source, rate=1.0))
+    frames = [line for line in lines if "entities" in line]
+    times = [frame["time"] for frame in frames]
+    assert len(frames) > 3_000
+    assert times == sorted(times)
+    assert 15 < len(frames[-1]["entities"]) <= 20
+    assert sum("event" in line for line in lines) > 50
