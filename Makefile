@@ -20,7 +20,7 @@ check: lint ## lint, and all tests that need neither a server nor a browser
 lint: $(VENV)/.dev lint-pages ## style, types, imports and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy replayproject sessions_app streaming faults tests benchmarks
+	$(BIN)/mypy replayproject sessions_app streaming faults tests benchmarks examples
 	$(BIN)/lint-imports
 	$(BIN)/codespell replayproject sessions_app streaming benchmarks tests docs *.md Makefile
 

@@ -189,10 +189,15 @@ class Broadcast:
 
         Returns:
             The number of frames.
+
+        Raises:
+            IngestError: it cannot be written; the session stays live.
         """
         assert self._writer is not None
         self._writer.add(Ended(reason))
         await self.close()
+        if self.state.ended is None:
+            raise IngestError(ErrorCode.UNAVAILABLE, "the end cannot be written: come back later")
         self._hub.store(self.slug)
         return self.state.next_frame
 
@@ -682,6 +687,8 @@ class LiveHub:
             await broadcast.close()
         for task in list(self._tasks):
             task.cancel()
+        if self._exchange is not None:
+            await self._exchange.close()
         self.executor.shutdown(wait=False)
 
     async def _who_holds(self, slug: str) -> str:

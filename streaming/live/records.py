@@ -17,6 +17,7 @@ from typing import Any
 import msgpack
 
 from sessions_app.importers.result import Corner, EntityRecord, EventRecord, GeometryRecord
+from sessions_app.importers.text import cleaned
 from sessions_app.recording import CorruptRecording, Field, Schema
 from sessions_app.recording.fields import default_segment_frames
 
@@ -226,8 +227,8 @@ def about_from(start: Start, slug: str, version: str) -> About:
         slug=slug,
         version=version,
         kind=start.kind or "telemetry",
-        title=start.title or slug,
-        session_kind=start.session_kind or "other",
+        title=cleaned(start.title, 200) or slug,
+        session_kind=cleaned(start.session_kind, 20) or "other",
         frame_rate=start.frame_rate or 25.0,
         fields=start.fields,
         entities=start.entities,
