@@ -46,7 +46,7 @@ def run(quick: bool) -> Iterator[Figure]:
     data.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(dir=data) as folder,
-        serving(Path(folder), workers=2, API_TOKENS=TOKEN) as service,
+        serving(Path(folder), workers=2, API_TOKENS=TOKEN, HANDSHAKES_PER_SECOND="0") as service,
     ):
         yield from asyncio.run(_latency(service, Path(folder), 40 if quick else 100, seconds))
         yield from _worker_kills(service, Path(folder), 3 if quick else 20)

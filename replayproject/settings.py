@@ -185,6 +185,8 @@ MAX_BODY_BYTES = _number("MAX_BODY_MB", 1, 1, 1_000_000) * 1_000_000
 ACK_TIMEOUT = _number("ACK_TIMEOUT", 60, 1, 3600)
 # Off where no other worker would ever read what this one makes: `manage.py serve` knows.
 FRAME_STORE_SHARED = _flag("FRAME_STORE_SHARED", True)
+# After which a live session whose producer does not come back becomes a recording.
+LIVE_IDLE_SECONDS = _number("LIVE_IDLE_MINUTES", 60, 1, 1_000_000) * 60
 STATISTICS = _flag("STATISTICS", True)
 STATISTICS_WARM_UP = _number("STATISTICS_WARM_UP", 10, 0, 10_000)
 

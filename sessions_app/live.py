@@ -124,6 +124,15 @@ def is_live(slug: str) -> bool:
     return bool(_live(slug).exists())
 
 
+def silent_since(moment: datetime) -> list[str]:
+    """Slugs of the live sessions of which nothing has come since then."""
+    return list(
+        Session.objects.filter(state=Session.State.LIVE, updated_at__lt=moment).values_list(
+            "slug", flat=True
+        )
+    )
+
+
 def withdraw_live(slug: str) -> None:
     """Delete the rows of a live session that has no frame and ended."""
     _live(slug).delete()
@@ -141,5 +150,6 @@ __all__ = [
     "begin_live",
     "grow_live",
     "is_live",
+    "silent_since",
     "withdraw_live",
 ]

@@ -33,7 +33,7 @@ from .connections.rights import RightsReview
 from .connections.session_watch import SessionWatch
 from .connections.timers import TimerWheel
 from .live.exchange import Exchange
-from .live.hub import LiveHub
+from .live.hub import IDLE_SECONDS, LiveHub
 from .monitoring.board import Board, BoardReader, MemoryBoard, RedisBoard, RedisReader
 from .monitoring.reader import Reader
 from .monitoring.registry import Registry
@@ -91,6 +91,7 @@ class Worker:
         warm_up: int = WARM_UP,
         channel_layer: Any = None,
         recordings: Path | None = None,
+        live_idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         """
         Args:
@@ -105,6 +106,8 @@ class Worker:
             warm_up: calls of each callback that are not counted.
             channel_layer: over which workers send each other the states of rooms; None for none.
             recordings: the recordings folder, below which live sessions are written.
+            live_idle_seconds: after which a live session whose producer does not come back is
+                stored.
         """
         self.redis = RedisClients(redis_url) if redis_url else None
         redis = self.redis
@@ -128,6 +131,7 @@ class Worker:
             self.catalogue,
             recordings or Path("recordings"),
             exchange=None if redis is None else Exchange(redis, name),
+            idle_seconds=live_idle_seconds,
         )
         self.live.watched = self.watch.watched
         self.frames.open_live = self.live.follow
@@ -179,6 +183,7 @@ class Worker:
             warm_up=settings.STATISTICS_WARM_UP,
             channel_layer=get_channel_layer(),
             recordings=settings.RECORDINGS_DIR,
+            live_idle_seconds=settings.LIVE_IDLE_SECONDS,
         )
 
     @property

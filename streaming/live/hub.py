@@ -16,13 +16,14 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from channels.db import database_sync_to_async
 from django.core.exceptions import ValidationError
+from django.db import Error as DatabaseError
 
 from sessions_app.importers.result import EntityRecord, EventRecord
 from sessions_app.live import (
@@ -31,6 +32,7 @@ from sessions_app.live import (
     add_live_event,
     begin_live,
     grow_live,
+    silent_since,
 )
 from sessions_app.locks import SessionBusy, SessionLock
 from sessions_app.models import Session
@@ -55,6 +57,8 @@ logger = logging.getLogger("streaming.live.hub")
 
 SWEEP_SECONDS = 30.0
 """Between two looks whether somebody still watches what is kept in memory."""
+
+IDLE_SECONDS = 3600.0
 
 GROW_SECONDS = 1.0
 """Between two updates of the session's row."""
@@ -323,6 +327,7 @@ class LiveHub:
         limits: Limits | None = None,
         store: Callable[[str], Awaitable[str]] | None = None,
         exchange: Exchange | None = None,
+        idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         """
         Args:
@@ -333,7 +338,9 @@ class LiveHub:
             store: makes a recording of a session that has ended, and returns why it could not, or
                 ""; in a process of its own by default.
             exchange: with the other workers; None where there is one only.
+            idle_seconds: after which a session whose producer does not come back is stored.
         """
+        self._idle_seconds = idle_seconds
         self._exchange = exchange
         self.happened: Callable[[str, dict[str, Any]], None] = lambda _slug, _message: None
         self.watched: Callable[[str], bool] = lambda _slug: True
@@ -476,6 +483,13 @@ class LiveHub:
                 busy = slug in self._writing or self._lock_of(slug).locked()
                 if not busy and not self.watched(slug):
                     self.forget(slug)
+            try:
+                before = datetime.now(UTC) - timedelta(seconds=self._idle_seconds)
+                for slug in await database_sync_to_async(silent_since)(before):
+                    logger.warning("live session %s: its producer did not come back", slug)
+                    await self._store_and_forget(slug)
+            except DatabaseError as error:
+                logger.warning("live sessions are not reviewed: %s", type(error).__name__)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -668,7 +682,9 @@ class LiveHub:
             logger.error("live session %s is not stored: %s", slug, problem)
             return
         logger.info("live session %s is stored", slug)
-        await asyncio.sleep(KEEP_SECONDS)
+        asyncio.get_running_loop().call_later(KEEP_SECONDS, self._forget_stored, slug)
+
+    def _forget_stored(self, slug: str) -> None:
         if slug not in self._writing:
             self.forget(slug)
 
