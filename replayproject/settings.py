@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from environ.fileaware_mapping import FileAwareMapping
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 
@@ -27,7 +28,24 @@ from .private_files import private_file, private_folder
 from .proxies import parse_networks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+class _Environment(FileAwareMapping):  # type: ignore[misc]  # it has no types
+    """The environment, or a file that it names: SECRET_KEY_FILE=/run/secrets/secret_key."""
+
+    def __getitem__(self, key: str) -> str:
+        try:
+            value: str = super().__getitem__(key)
+        except OSError as error:
+            name = f"{key}_FILE"
+            raise ImproperlyConfigured(
+                f"{name}={self.env[name]}: {error.strerror}: expected a file with the value"
+            ) from error
+        return value.rstrip("\n")
+
+
 env = environ.Env()
+env.ENVIRON = _Environment()
 
 
 def _number(name: str, default: int, least: int, most: int) -> int:
