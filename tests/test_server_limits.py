@@ -82,6 +82,8 @@ class Channel:
 
     def send(self, data: bytes) -> None:
         self.protocol.dataReceived(data)
+        # Its turn comes, and then that of nobody else.
+        self.clock.advance(0)
 
     def trickle(self, data: bytes, seconds: float) -> float:
         """Send `data`, a byte every `seconds`, until it is closed. Returns: seconds that took."""

@@ -51,15 +51,20 @@ async def get_standings(
     async def build() -> StandingsOut:
         at = max(0, session.frame_count - 1) if frame is None else frame
         columns = await columns_of(request, session, at, at + 1)
-        if "position" not in columns.schema:
+        found = standings_of(columns, at)
+        if found is None:
             raise ApiError(404, f"Session {slug!r} has no standings.", code="no_standings")
-        return StandingsOut(
-            frame=at,
-            time=round(at / session.frame_rate, 3),
-            standings=_standings(columns),
-        )
+        return found
 
     return await about_session(request, session, build, f"standings {frame}")
+
+
+def standings_of(columns: Columns, frame: int) -> StandingsOut | None:
+    """Order and gaps; None where the recording has no positions. columns: of that one frame."""
+    if "position" not in columns.schema:
+        return None
+    time = round(frame / columns.schema.frame_rate, 3)
+    return StandingsOut(frame=frame, time=time, standings=_standings(columns))
 
 
 def _standings(columns: Columns) -> list[StandingOut]:

@@ -53,7 +53,7 @@ def simulate(
         title=f"Demo: {NAME} Grand Prix",
         kind="race",
         source=f"simulated, seed {seed}",
-        columns=columns,
+        samples=columns,
         entities=entities(),
         geometry=geometry_record(circuit),
         events=tell(trace, times, position),
