@@ -29,8 +29,8 @@ Row = dict[str, Any]
 Tables = dict[str, list[Row]]
 
 CARS = (1, 44, 4)
-BEGIN, END = "2024-06-30T13:01:00+00:00", "2024-06-30T13:09:00+00:00"
-"""Of the part of Austria that is used: the start and six laps."""
+BEGIN, END = "2024-06-30T13:01:00+00:00", "2024-06-30T13:07:00+00:00"
+"""Of the part of Austria that is used: the start and three laps."""
 COLUMNS = {
     "location": ("date", "x", "y", "z", "driver_number"),
     "car_data": ("date", "speed", "throttle", "brake", "rpm", "n_gear", "drs", "driver_number"),

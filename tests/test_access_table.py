@@ -360,9 +360,7 @@ class Callers:
 
 @pytest.fixture(scope="module")
 def everybody(django_db_setup: None, django_db_blocker: Any) -> Iterator[Callers]:
-    # What serves static files decides nothing, and would start an event loop for each request.
-    middleware = [name for name in settings.MIDDLEWARE if not name.startswith("servestatic.")]
-    middleware.append(f"{__name__}.{RenderOnce.__name__}")
+    middleware = [*settings.MIDDLEWARE, f"{__name__}.{RenderOnce.__name__}"]
     worker = Worker()
     with (
         django_db_blocker.unblock(),

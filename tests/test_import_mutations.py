@@ -11,7 +11,8 @@ from .mutations import Tables, check, make_case, real_tables
 
 pytestmark = [pytest.mark.realdata, pytest.mark.django_db]
 
-CASES = 24
+CASES = 8
+MORE_CASES = [pytest.param(seed, marks=pytest.mark.long) for seed in range(CASES, 24)]
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def tables(realdata: Path) -> Tables:
     return real_tables(folder)
 
 
-@pytest.mark.parametrize("seed", range(CASES))
+@pytest.mark.parametrize("seed", [*range(CASES), *MORE_CASES])
 def test_a_spoilt_race_is_imported_or_refused_in_one_line(
     tables: Tables,
     tmp_path: Path,
