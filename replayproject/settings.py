@@ -173,14 +173,21 @@ FRAME_STORE_BYTES = _number("FRAME_STORE_MB", 256, 1, 1_000_000) * 1_000_000
 FILE_LIMIT = raise_file_limit()
 MAX_CONNECTIONS_WANTED = _number("MAX_CONNECTIONS", 20_000, 1, 1_000_000)
 MAX_CONNECTIONS = connections_within(FILE_LIMIT, MAX_CONNECTIONS_WANTED)
-MAX_CONNECTIONS_PER_ADDRESS = _number("MAX_CONNECTIONS_PER_ADDRESS", 20_000, 1, 1_000_000)
-# Of one session, and of one user of the site.
+# A school or an office behind one address; a load test from one machine needs more.
+MAX_CONNECTIONS_PER_ADDRESS = _number("MAX_CONNECTIONS_PER_ADDRESS", 200, 1, 1_000_000)
+# Of one session, of one user of the site, and of one token.
 MAX_CONNECTIONS_PER_SESSION = _number("MAX_CONNECTIONS_PER_SESSION", 20_000, 1, 1_000_000)
 MAX_CONNECTIONS_PER_USER = _number("MAX_CONNECTIONS_PER_USER", 100, 1, 1_000_000)
+MAX_CONNECTIONS_PER_TOKEN = _number("MAX_CONNECTIONS_PER_TOKEN", 100, 1, 1_000_000)
 # What one address, login or token may ask for; 0 for no limit.
 REQUESTS_PER_SECOND = _number("REQUESTS_PER_SECOND", 100, 0, 1_000_000)
 HANDSHAKES_PER_SECOND = _number("HANDSHAKES_PER_SECOND", 20, 0, 1_000_000)
+DOWNLOAD_BYTES_PER_MINUTE = _number("DOWNLOAD_MB_PER_MINUTE", 3_000, 0, 1_000_000) * 1_000_000
+# What one address, user or token may upload; 0 for no limit.
+UPLOAD_BYTES_PER_HOUR = _number("UPLOAD_MB_PER_HOUR", 20_000, 0, 1_000_000) * 1_000_000
+# Of one viewer, and of all viewers of one address, user or token.
 MESSAGES_PER_SECOND = _number("MESSAGES_PER_SECOND", 200, 1, 1_000_000)
+MESSAGES_PER_SECOND_TOGETHER = _number("MESSAGES_PER_SECOND_TOGETHER", 2_000, 1, 10_000_000)
 MAX_BODY_BYTES = _number("MAX_BODY_MB", 1, 1, 1_000_000) * 1_000_000
 ACK_TIMEOUT = _number("ACK_TIMEOUT", 60, 1, 3600)
 # Off where no other worker would ever read what this one makes: `manage.py serve` knows.
@@ -214,6 +221,7 @@ MIDDLEWARE = [
     "servestatic.middleware.ServeStaticMiddleware",
     "replayproject.database_away.DatabaseAwayMiddleware",
     "sessions_app.api.middleware.api_middleware",
+    "replayproject.refusals.count_refusals",
     "csp.middleware.CSPMiddleware",
     "replayproject.page_headers.page_headers",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -259,6 +259,7 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
         if self._control is None:
             self._control = TokenBucket(CONTROL_FRAMES_PER_SECOND, now)
         if not self._control.take(now):
+            self.factory.limits.refused("control_frames")
             reason = f"more than {CONTROL_FRAMES_PER_SECOND} control frames/s"
             self._fail_connection(CloseCode.TOO_MANY, reason)
 
@@ -269,9 +270,11 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
             self._fragments = TokenBucket(rate, now)
         self._fragments_of_message = 1 if first else self._fragments_of_message + 1
         if self._fragments_of_message > MAX_FRAGMENTS:
+            self.factory.limits.refused("fragments")
             reason = f"a message in more than {MAX_FRAGMENTS} fragments"
             self._fail_connection(self.CLOSE_STATUS_CODE_MESSAGE_TOO_BIG, reason)
         elif not self._fragments.take(now):
+            self.factory.limits.refused("fragments")
             self._fail_connection(CloseCode.TOO_MANY, f"more than {rate:g} fragments/s")
 
     def _stop_reading(self) -> None:

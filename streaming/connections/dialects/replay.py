@@ -9,6 +9,7 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 
+from sessions_app.rates import TokenBucket
 from sessions_app.recording import InvalidColumns, RecordingError, public_reason
 
 from ...playback.command_parser import clean_name, parse_command
@@ -48,7 +49,6 @@ from ..lifecycle import Connection
 from ..pump import RETRY_SECONDS, Send
 from ..resume import ResumeError, issue_token, read_token
 from ..services import Services
-from ..token_bucket import TokenBucket
 from .welcome import hello_summary, pong, welcome
 
 
