@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -68,6 +69,22 @@ def _origins(name: str) -> list[str]:
         if "://" not in origin:
             raise ImproperlyConfigured(f"{name}: expected https://host, not {origin!r}")
     return origins
+
+
+def _oidc_issuer(name: str) -> str:
+    """The provider's address, "" for none. Raises: ImproperlyConfigured naming the variable."""
+    issuer: str = env.str(name, default="").rstrip("/")
+    try:
+        parts = urlsplit(issuer)
+        here = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        known = parts.scheme == "https" or (parts.scheme == "http" and here)
+    except ValueError:
+        known = False
+    if issuer and not known:
+        raise ImproperlyConfigured(
+            f"{name}={shown(issuer)}: expected https://…, as the provider's tokens name it"
+        )
+    return issuer
 
 
 def _secret_key(path: Path) -> str:
@@ -324,6 +341,53 @@ if EMAIL_URL:
     )
     EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="") or "replay@localhost"
+
+# Logging in at an OpenID Connect provider; see docs/security.md.
+OIDC_ISSUER = _oidc_issuer("OIDC_ISSUER")
+OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", default="")
+OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", default="")
+OIDC_NAME = env.str("OIDC_NAME", default="") or "single sign-on"
+# Which claim says who is staff and who an operator, and by which of its values.
+OIDC_RIGHTS_CLAIM = env.str("OIDC_RIGHTS_CLAIM", default="") or "groups"
+OIDC_STAFF = env.str("OIDC_STAFF", default="")
+OIDC_OPERATORS = env.str("OIDC_OPERATORS", default="")
+if OIDC_CLIENT_ID and not OIDC_ISSUER:
+    raise ImproperlyConfigured("OIDC_CLIENT_ID: expected OIDC_ISSUER with it")
+if OIDC_ISSUER:
+    if not (OIDC_CLIENT_ID and OIDC_CLIENT_SECRET):
+        raise ImproperlyConfigured(
+            "OIDC_ISSUER: expected OIDC_CLIENT_ID and OIDC_CLIENT_SECRET with it"
+        )
+    if find_spec("allauth") is None or find_spec("jwt") is None:
+        raise ImproperlyConfigured(
+            "OIDC_ISSUER: expected the extra `oidc`: pip install 'django-allauth[socialaccount]'"
+        )
+    INSTALLED_APPS += [
+        "allauth",
+        "allauth.account",
+        "allauth.socialaccount",
+        "allauth.socialaccount.providers.openid_connect",
+    ]
+    MIDDLEWARE.append("allauth.account.middleware.AccountMiddleware")
+    SOCIALACCOUNT_ADAPTER = "replayproject.oidc.Adapter"
+    SOCIALACCOUNT_PROVIDERS = {
+        "openid_connect": {
+            "APPS": [
+                {
+                    "provider_id": "oidc",
+                    "name": OIDC_NAME,
+                    "client_id": OIDC_CLIENT_ID,
+                    "secret": OIDC_CLIENT_SECRET,
+                    "settings": {"server_url": OIDC_ISSUER, "oauth_pkce_enabled": True},
+                }
+            ]
+        }
+    }
+    # A form that leads to the provider would need its address in the policy's form-action.
+    SOCIALACCOUNT_LOGIN_ON_GET = True
+    # Addresses are for the admin to read; nobody is found or checked by one.
+    ACCOUNT_UNIQUE_EMAIL = False
+    ACCOUNT_EMAIL_VERIFICATION = SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
