@@ -184,6 +184,10 @@ IMPORT_BOUNDS = Bounds(
 )
 IMPORT_MEMORY_BYTES = _number("IMPORT_MEMORY_MB", 4_000, 2_000, 1_000_000) * 1_000_000
 
+# Recordings older than that, and the oldest while all take more room, are removed; 0: none.
+RETENTION_DAYS = _number("RETENTION_DAYS", 0, 0, 36_500)
+RETENTION_BYTES = _number("RETENTION_GB", 0, 0, 1_000_000) * 1_000_000_000
+
 # Streaming limits, each the same for every worker.
 FRAME_STORE_BYTES = _number("FRAME_STORE_MB", 256, 1, 1_000_000) * 1_000_000
 # The limit of a process for open files and sockets, raised as far as it may be.
