@@ -35,7 +35,7 @@ somebody else has to leave first, which takes longer than a worker that is full 
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """Limits of one worker and of each of its connections. See the README's table of settings.
 
     Attributes:
@@ -74,12 +74,19 @@ class Admission:
 
     def __init__(
         self,
-        limits: Limits,
+        limits: ConnectionLimits,
         connections: OpenConnections,
         catalogue: Catalogue,
         credentials: Credentials | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """
+        Args:
+            limits: how many may be open, in all and from one address.
+            connections: those of this worker that are open.
+            catalogue: finds sessions.
+            credentials: finds whose a token or link is; None for one of its own.
+        """
         self.limits = limits
         self._clock = clock
         self._connections = connections

@@ -48,7 +48,7 @@ def library(request: HttpRequest) -> HttpResponse:
     query.pop("page", None)
     context = {
         "page": page,
-        "cards": _cards(list(page.object_list)),
+        "cards": cards_of(list(page.object_list)),
         "chosen": chosen,
         "query": query.urlencode(),
         "kinds": visible.order_by("kind").values_list("kind", flat=True).distinct(),
@@ -134,7 +134,7 @@ def _filtered(sessions: QuerySet[Session], chosen: dict[str, str]) -> QuerySet[S
     return sessions
 
 
-def _cards(sessions: list[Session]) -> list[Card]:
+def cards_of(sessions: list[Session]) -> list[Card]:
     """The sessions with their outlines, in one further query."""
     grounds = {
         row["session"]: row

@@ -16,7 +16,7 @@ TRACK_STATUS_CODES = {
 }
 """As F1 live timing numbers them, which is what front ends colour by."""
 
-SESSION_TYPES = {"race": "R", "sprint": "S", "qualifying": "Q"}
+SESSION_TYPES = {"race": "R", "sprint": "S", "qualifying": "Q", "sprint_qualifying": "SQ"}
 """By the kind of a session; as FastF1 and those front ends call them. Others keep their kind."""
 
 GREY = (128, 128, 128)

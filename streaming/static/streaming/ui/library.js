@@ -10,7 +10,14 @@ const form = /** @type {HTMLFormElement} */ (document.getElementById("filters"))
 for (const select of form.querySelectorAll("select")) {
   select.addEventListener("change", () => form.requestSubmit());
 }
-form.addEventListener("submit", () => {
+const files = document.body.dataset.files !== undefined;
+form.addEventListener("submit", (event) => {
+  if (files) {
+    // No server would search.
+    event.preventDefault();
+    filterCards();
+    return;
+  }
   // Empty filters are left out of the address.
   for (const field of /** @type {NodeListOf<HTMLInputElement>} */ (
     form.querySelectorAll("input, select")
@@ -31,6 +38,23 @@ for (const element of /** @type {NodeListOf<HTMLElement>} */ (
   document.querySelectorAll("[data-seconds]")
 )) {
   element.textContent = spokenDuration(Number(element.dataset.seconds));
+}
+
+/** Show the cards that the filters choose. */
+function filterCards() {
+  const chosen = new FormData(form);
+  const text = String(chosen.get("q") ?? "").toLowerCase();
+  let shown = 0;
+  for (const card of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(".card"))) {
+    const { kind, year, title = "" } = card.dataset;
+    card.hidden =
+      !title.toLowerCase().includes(text) ||
+      !["", kind].includes(String(chosen.get("kind") ?? "")) ||
+      !["", year].includes(String(chosen.get("year") ?? ""));
+    if (!card.hidden) shown += 1;
+  }
+  const count = document.querySelector(".results [role=status]");
+  if (count !== null) count.textContent = `${shown} session${shown === 1 ? "" : "s"}`;
 }
 
 /** Show the progress of imports; reload the page when one ends. */
