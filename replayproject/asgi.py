@@ -28,7 +28,11 @@ application = WithWorker(
                     "websocket": SessionMiddlewareStack(URLRouter(websocket_urlpatterns)),
                 }
             ),
-            Rates(settings.REQUESTS_PER_SECOND, settings.HANDSHAKES_PER_SECOND),
+            Rates(
+                settings.REQUESTS_PER_SECOND,
+                settings.HANDSHAKES_PER_SECOND,
+                settings.DOWNLOAD_BYTES_PER_MINUTE,
+            ),
             login_cookie=settings.SESSION_COOKIE_NAME,
         ),
         settings.TRUSTED_PROXIES,

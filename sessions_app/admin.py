@@ -53,7 +53,7 @@ class SessionAdmin(admin.ModelAdmin):
         "access",
         "owner",
     )
-    list_filter = ("state", "kind", "year", "access")
+    list_filter = ("state", "kind", "year", "access", "pinned")
     search_fields = ("slug", "title", "source")
     readonly_fields = (
         "slug", "state", "progress", "message", "frame_rate", "frame_count", "version",

@@ -78,6 +78,7 @@ class Session(models.Model):
         max_length=255, blank=True, help_text="File name below the recordings folder."
     )
     source = models.CharField(max_length=255, blank=True, help_text="Where it was imported from.")
+    pinned = models.BooleanField(default=False, help_text="Stays, however old it is.")
     metadata = models.JSONField(default=dict, blank=True)
     report = models.JSONField(
         default=dict, blank=True, help_text="What its import left out and why; empty if none was."

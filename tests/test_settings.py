@@ -179,7 +179,9 @@ def test_the_readme_lists_exactly_the_variables_that_are_read() -> None:
     listed = set(re.findall(r"`([A-Z][A-Z_]+)`", table))
     text = (ROOT / "replayproject" / "settings.py").read_text()
     read = set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', text))
-    read |= set(re.findall(r'_(?:number|flag|folders|origins|database)\(\s*"([A-Z_]+)"', text))
+    read |= set(
+        re.findall(r'_(?:number|flag|folders|origins|database|oidc_issuer)\(\s*"([A-Z_]+)"', text)
+    )
     assert listed == read
 
 

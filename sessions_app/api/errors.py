@@ -36,6 +36,10 @@ CODES: dict[int, str] = {
 """The code of an error that has none of its own."""
 
 
+REFUSED_BY = "refused_by"
+"""Attribute of an answer: the name of the limit that was reached, for the figures."""
+
+
 class ErrorOut(Schema):
     """What every error answers."""
 
@@ -44,7 +48,9 @@ class ErrorOut(Schema):
 
 
 class ApiError(Exception):
-    """An answer other than success. status: HTTP; code: for programs; message: for people."""
+    """An answer other than success. status: HTTP; code: for programs; message: for people; limit:
+    the name of the limit that refused it, or "".
+    """
 
     def __init__(
         self,
@@ -53,12 +59,14 @@ class ApiError(Exception):
         *,
         code: str = "",
         headers: Mapping[str, str] | None = None,
+        limit: str = "",
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code or CODES.get(status, "error")
         self.message = message
         self.headers = dict(headers or {})
+        self.limit = limit
 
 
 def error_response(
@@ -86,7 +94,9 @@ def register(api: NinjaAPI) -> None:
     """Make `api` answer every error in our form."""
 
     def on_api_error(_: HttpRequest, error: ApiError) -> HttpResponse:
-        return error_response(error.status, error.message, code=error.code, headers=error.headers)
+        answer = error_response(error.status, error.message, code=error.code, headers=error.headers)
+        setattr(answer, REFUSED_BY, error.limit)
+        return answer
 
     def on_not_found(_: HttpRequest, error: Http404) -> HttpResponse:
         return error_response(404, str(error) or "Nothing is here.")

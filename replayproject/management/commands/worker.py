@@ -50,6 +50,7 @@ class Command(BaseCommand):
             limits=Limits(
                 body_bytes=settings.MAX_BODY_BYTES,
                 messages_per_second=settings.MESSAGES_PER_SECOND,
+                refused=worker.registry.refused,
             ),
         )
         asyncio.get_event_loop().run_until_complete(worker.close())
