@@ -11,14 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sessions_app.agreement import Feed, Standings, compare_order
-from sessions_app.importers.bounds import Bounds
+from sessions_app.agreement import Standings
 from sessions_app.importers.livetiming import import_livetiming
-from sessions_app.importers.livetiming.reading import read_updates
-from sessions_app.importers.livetiming.timing import CarTiming
+from sessions_app.importers.livetiming.official import agreement_with_live_timing
 from sessions_app.importers.openf1 import import_openf1
 from sessions_app.importers.options import ImportOptions
-from sessions_app.importers.report import Report
 from sessions_app.importers.result import ImportResult, ImportSourceError
 from sessions_app.importers.validation import validated
 from sessions_app.racing import CarStatus, SectorMark, SessionKind, session_kind, session_type
@@ -286,22 +283,10 @@ def test_the_order_is_the_timings_own(name: str, real: Callable[[str], Path]) ->
     result = import_livetiming(real(name), ImportOptions(frame_rate=5.0))
     assert result.start_time is not None
     first = result.start_time.timestamp()
-    told = official_order(real(name), [entity.number for entity in result.entities])
     position = result.columns.values["position"]
     standings = Standings([e.code for e in result.entities], first, 5.0, position)
-    agreement = compare_order(standings, told, first, first + result.frame_count / 5.0)
-    assert agreement is not None
-    assert agreement.cars_everywhere >= 0.995
-
-
-def official_order(source: Path, numbers: list[str]) -> Feed:
-    """The places that the timing gives the cars."""
-    cars = {number: CarTiming(0) for number in numbers}
-    for update in read_updates(source, Bounds(), Report()):
-        if update.topic == "TimingData":
-            for number, line in (update.data.get("Lines") or {}).items():
-                if number in cars:
-                    cars[number].take(update.time, line)
-    rows = [(at, i, place) for i, n in enumerate(numbers) for at, place in cars[n].places]
-    times, index, places = np.array(rows).T
-    return Feed(times, index.astype(np.int64), places)
+    numbers = [int(entity.number) for entity in result.entities]
+    last = first + result.frame_count / 5.0
+    order = agreement_with_live_timing(real(name), standings, numbers, first, last).order
+    assert order is not None
+    assert order.cars_everywhere >= 0.995
