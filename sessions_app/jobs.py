@@ -126,11 +126,9 @@ def import_session(job_id: int) -> None:
         for name, value in found.options.items()
     }
     wanted = ImportOptions(bounds=settings.IMPORT_BOUNDS, **options)
+    source = Path(found.source) if found.source else None
     with bounded_memory(settings.IMPORT_MEMORY_BYTES):
-        run(
-            found,
-            lambda progress: run_importer(found.importer, Path(found.source), wanted, progress),
-        )
+        run(found, lambda progress: run_importer(found.importer, source, wanted, progress))
 
 
 def run(job: ImportJob, read: Read, clock: Callable[[], float] = time.monotonic) -> bool:

@@ -73,12 +73,13 @@ def _enqueue(slug: str, wanted: NamedImport | FastF1Import, owner: int | None) -
             }
         else:
             source = find_source(wanted.source, settings.IMPORT_SOURCES)
-            require_importer(source.importer)
+            importer = source.importer if wanted.format is None else wanted.format
+            require_importer(importer)
             about = {
                 "title": source.name,
-                "importer": source.importer,
+                "importer": importer,
                 "source": str(source.path),
-                "options": dict(source.options),
+                "options": {**source.options, **({"strict": True} if wanted.strict else {})},
             }
     except UnknownSource as error:
         raise ApiError(422, f"{error}.", code="unknown_source") from error

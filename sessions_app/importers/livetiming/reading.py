@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..bounds import Allowance, Bounds, files_below
+from ..options import ImportOptions
 from ..report import Done, Report
 from ..result import ImportSourceError
 from .lines import BrokenLine, LineParser, Update, read_time
@@ -49,6 +52,8 @@ TOPICS = (
 _BY_NAME = {topic.lower(): topic for topic in TOPICS}
 _SUFFIXES = (".jsonstream", ".raw", ".txt", ".json", ".jsonl", ".log", "")
 _HALF_A_DAY = 43_200.0
+_LOOKED_AT = 20
+"""Lines of a file, and files of a folder, before it is said to be something else."""
 _MOST_BROKEN = 0.5
 """Share of broken lines beyond which a file is none of the live timing."""
 
@@ -98,6 +103,29 @@ def _within_a_day(updates: list[Update], source: Path, report: Report) -> list[U
             count=len(updates) - len(kept),
         )
     return kept
+
+
+def is_livetiming(source: Path, options: ImportOptions) -> bool:
+    """Whether it is a folder with a file that is named after a topic, or a file whose first lines
+    can be read."""
+    if not source.is_dir():
+        return _has_lines(source)
+    files = _files(source, options.bounds)
+    return any(map(topic_of, files)) or any(map(_has_lines, files[:_LOOKED_AT]))
+
+
+def _has_lines(source: Path) -> bool:
+    opened = gzip.open if source.suffix.lower() == ".gz" else open
+    with opened(source, "rt", encoding="utf-8-sig", errors="replace") as file:
+        lines = [line for line in islice(file, _LOOKED_AT) if line.strip()]
+    parser = LineParser(topic_of(source))
+    for line in lines:
+        try:
+            if parser.feed(line):
+                return True
+        except BrokenLine:
+            continue
+    return False
 
 
 def _files(source: Path, bounds: Bounds) -> list[Path]:
