@@ -348,7 +348,9 @@ class Collector:
         rows = []
         for number, stints in sorted(self._stints.items()):
             car = self.cars[number]
-            last = max(car.laps, default=1)
+            # The lap after the last one that ended is the way back to the pits.
+            done = [n for n, lap in car.laps.items() if not math.isnan(lap.ended)]
+            last = max(done, default=1)
             for index, said in sorted(stints.items()):
                 after = stints.get(index + 1)
                 end = last if after is None else after["lap_start"] - 1
