@@ -111,6 +111,11 @@ class Session(models.Model):
         return Path(settings.RECORDINGS_DIR) / (self.recording or f"{self.slug}.mcap")
 
     @property
+    def kind_label(self) -> str:
+        """The kind in words: "Sprint qualifying"."""
+        return self.kind.replace("_", " ").capitalize()
+
+    @property
     def duration(self) -> float:
         """Seconds."""
         return self.frame_count / self.frame_rate
