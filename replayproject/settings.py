@@ -20,6 +20,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 
 from sessions_app.importers.bounds import Bounds
+from sessions_app.importers.options import Downloads
 from streaming.redaction import shown
 from streaming.server.file_limit import connections_within, raise_file_limit
 
@@ -103,6 +104,14 @@ def _oidc_issuer(name: str) -> str:
             f"{name}={shown(issuer)}: expected https://…, as the provider's tokens name it"
         )
     return issuer
+
+
+def _base_url(name: str, default: str) -> str:
+    """An address with a slash at its end. Raises: ImproperlyConfigured naming the variable."""
+    address = str(env.str(name, default="") or default)
+    if not address.startswith(("http://", "https://")):
+        raise ImproperlyConfigured(f"{name}={shown(address)}: expected https://host/path")
+    return address.rstrip("/") + "/"
 
 
 def _secret_key(path: Path) -> str:
@@ -199,6 +208,12 @@ IMPORT_BOUNDS = Bounds(
     unpacked_bytes=_number("IMPORT_UNPACKED_MB", 1_000, 1, 1_000_000) * 1_000_000,
     rows=_number("IMPORT_ROWS", 10_000_000, 1, 1_000_000_000),
     files=_number("IMPORT_FILES", 5_000, 1, 1_000_000),
+)
+# Where sessions are fetched from, and kept. OpenF1 allows 30 requests a minute without a login.
+DOWNLOADS = Downloads(
+    folder=Path(env.str("DOWNLOADS_DIR", default="") or DATA_DIR / "downloads").absolute(),
+    openf1_url=_base_url("OPENF1_URL", "https://api.openf1.org/v1"),
+    openf1_per_minute=_number("OPENF1_PER_MINUTE", 30, 1, 100_000),
 )
 IMPORT_MEMORY_BYTES = _number("IMPORT_MEMORY_MB", 4_000, 2_000, 1_000_000) * 1_000_000
 

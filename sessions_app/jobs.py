@@ -125,7 +125,7 @@ def import_session(job_id: int) -> None:
         name: Path(value) if name in _PATH_OPTIONS else value
         for name, value in found.options.items()
     }
-    wanted = ImportOptions(bounds=settings.IMPORT_BOUNDS, **options)
+    wanted = ImportOptions(bounds=settings.IMPORT_BOUNDS, downloads=settings.DOWNLOADS, **options)
     source = Path(found.source) if found.source else None
     with bounded_memory(settings.IMPORT_MEMORY_BYTES):
         run(found, lambda progress: run_importer(found.importer, source, wanted, progress))

@@ -117,10 +117,5 @@ def require_importer(name: str) -> None:
                 "sessions by year, round and type come from FastF1, which is not installed: "
                 "pip install fastf1, then start the service again"
             )
-        if importlib.util.find_spec("sessions_app.importers.fastf1") is None:
-            raise ImporterMissing(
-                "this version has no importer for FastF1: import a recording that you have with "
-                '{"source": name} instead'
-            )
     elif importlib.util.find_spec("pyarrow") is None:
         raise ImporterMissing("imports need pyarrow, which is not installed: pip install pyarrow")

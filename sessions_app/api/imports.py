@@ -65,8 +65,12 @@ def _enqueue(slug: str, wanted: NamedImport | FastF1Import, owner: int | None) -
             about = {
                 "title": f"{wanted.year}, round {wanted.round_num}, {wanted.session_type}",
                 "importer": "fastf1",
-                "source": slug,
-                "options": {"year": wanted.year, "round": wanted.round_num},
+                "source": "",  # the options name it
+                "options": {
+                    "year": wanted.year,
+                    "round": wanted.round_num,
+                    "session": wanted.session_type,
+                },
                 "year": wanted.year,
                 "round_number": wanted.round_num,
                 "kind": KINDS[wanted.session_type],
