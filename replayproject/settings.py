@@ -165,6 +165,10 @@ IMPORT_BOUNDS = Bounds(
     rows=_number("IMPORT_ROWS", 10_000_000, 1, 1_000_000_000),
     files=_number("IMPORT_FILES", 5_000, 1, 1_000_000),
 )
+# What may be uploaded to be imported, and how long an upload waits for that.
+UPLOADS_DIR = DATA_DIR / "uploads"
+UPLOAD_BYTES = _number("UPLOAD_MB", 1_000, 1, 1_000_000) * 1_000_000
+UPLOAD_SECONDS = _number("UPLOAD_HOURS", 24, 1, 8_760) * 3600
 IMPORT_MEMORY_BYTES = _number("IMPORT_MEMORY_MB", 4_000, 2_000, 1_000_000) * 1_000_000
 
 # Streaming limits, each the same for every worker.

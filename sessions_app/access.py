@@ -42,6 +42,8 @@ class Action(enum.StrEnum):
     EXPORT = "export"
     LIST = "list"
     EDIT = "edit"
+    ASSIGN = "assign"
+    """Give it another owner, or other groups."""
     DELETE = "delete"
     INGEST = "ingest"
     IMPORT = "import"
@@ -68,6 +70,7 @@ SCOPES: Mapping[Action, Scope | None] = {
     Action.EXPORT: Scope.READ,
     Action.LIST: Scope.READ,
     Action.EDIT: Scope.IMPORT,
+    Action.ASSIGN: Scope.IMPORT,
     Action.DELETE: Scope.IMPORT,
     Action.INGEST: Scope.INGEST,
     Action.IMPORT: Scope.IMPORT,
@@ -226,7 +229,7 @@ def _may(visitor: Visitor, action: Action, session: SessionFacts | None) -> bool
         return visitor.operator
     if visitor.staff:
         return True
-    if action in (Action.IMPORT, Action.UPLOAD):
+    if action in (Action.IMPORT, Action.UPLOAD, Action.ASSIGN):
         return False
     if session is None:
         if action is Action.INGEST:
@@ -246,6 +249,7 @@ def _what(action: Action, session: SessionFacts | None) -> str:
     if session is None:
         return {
             Action.IMPORT: "import sessions",
+            Action.UPLOAD: "upload recordings",
             Action.OBSERVE: "see connections",
             Action.OPERATE: "operate connections",
             Action.TOKENS: "see or make tokens",
@@ -260,6 +264,8 @@ def _refusal(action: Action) -> str:
         return "seeing connections takes the permission to view live connections"
     if action is Action.OPERATE:
         return "operating connections takes the permission to change live connections"
+    if action is Action.ASSIGN:
+        return "only staff may give a session another owner or other groups"
     if action in (Action.IMPORT, Action.UPLOAD, Action.INGEST):
         return f"only staff may {action.value} sessions"
     return f"only its owner and staff may {action.value} this session"

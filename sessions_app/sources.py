@@ -62,6 +62,14 @@ def find_source(name: str, named: Mapping[str, str]) -> Source:
     # A link below the folder leads anywhere, today or tomorrow: none is followed.
     if not (plain and _is_itself(path) if entry else path.exists()):
         raise UnknownSource(f"source {first!r} has no entry {shown(entry)}")
+    return source_at(name, path)
+
+
+def source_at(name: str, path: Path) -> Source:
+    """What lies at a path that may be imported from: which importer reads it, with which options.
+
+    Raises: UnknownSource for a mapping that has no table.
+    """
     if is_regular(path):
         return Source(name, path, "table", _with_mapping(_mapping_of(path)))
     mapping = _first([path / f"mapping{suffix}" for suffix in MAPPING_SUFFIXES])

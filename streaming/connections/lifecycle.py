@@ -186,6 +186,9 @@ class Connection:
         """Handle a message. Raises: CommandError, which is sent to the client as `error`."""
         raise NotImplementedError
 
+    def not_admitted(self, reason: str) -> None:
+        """The client is refused; the socket closes next. reason: in words."""
+
     def session_changed(self, info: SessionInfo) -> None:
         """A session that is being imported or live has changed. info: its present state."""
         raise NotImplementedError
@@ -381,6 +384,7 @@ class Connection:
         except Refused as refused:
             if refused.code is CloseCode.TOO_MANY:
                 self._services.registry.refused("connections")
+            self.not_admitted(refused.reason)
             self.pump.close(refused.code, bye(refused.reason, refused.retry_after))
             return
         limit, problem = self._services.connections.crowded_for(self, self.slug, visitor.name)
