@@ -52,8 +52,22 @@ RENAMED_STATUSES = {
 class ReplayAPI(NinjaAPI):
     """The API whose document is the same on every supported version of Python."""
 
+    _document: OpenAPISchema | None = None
+
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
-        """As Ninja makes it, with the names of RENAMED_STATUSES."""
+        """As Ninja makes it, with the names of RENAMED_STATUSES.
+
+        Made once, since that takes a fifth of a second and anybody may ask for it; shared, so do
+        not change it.
+
+        Args:
+            options: Ninja's. The API is mounted in one place, so that they change nothing here.
+        """
+        if self._document is None:
+            self._document = self._made(**options)
+        return self._document
+
+    def _made(self, **options: Any) -> OpenAPISchema:
         document = super().get_openapi_schema(**options)
         for operations in document["paths"].values():
             for operation in operations.values():

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
-from streaming.connections.token_bucket import TokenBucket
+from streaming.server.token_bucket import TokenBucket
 from streaming.worker import WORKER
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]

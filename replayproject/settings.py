@@ -195,7 +195,7 @@ STATISTICS_WARM_UP = _number("STATISTICS_WARM_UP", 10, 0, 10_000)
 INSTALLED_APPS = [
     "streaming",  # before Daphne: it installs the reactor
     "daphne",
-    "django.contrib.admin",
+    "replayproject.admin_config.ReplayAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

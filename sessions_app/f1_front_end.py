@@ -17,14 +17,19 @@ SESSION_TYPES: Mapping[str, str] = {
     "R": "race",
     "S": "sprint",
     "Q": "qualifying",
-    "SQ": "qualifying",
-    "SS": "qualifying",
+    "SQ": "sprint_qualifying",
+    "SS": "sprint_qualifying",
     "FP1": "practice",
     "FP2": "practice",
     "FP3": "practice",
 }
 """Its session types, which are FastF1's, and the kind of session that each is."""
-USUAL_TYPES: Mapping[str, str] = {"race": "R", "sprint": "S", "qualifying": "Q"}
+USUAL_TYPES: Mapping[str, str] = {
+    "race": "R",
+    "sprint": "S",
+    "qualifying": "Q",
+    "sprint_qualifying": "SQ",
+}
 """The type of a kind of session, where nothing else tells."""
 
 TEAM_IDS: Mapping[str, str] = {

@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[float, str], None]
 Read = Callable[[Progress], ImportResult]
 """Reads the job's source; everything that an importer needs beside a progress callback."""
-ReadAt = Callable[[Path, str, Mapping[str, Any], Progress], ImportResult]
+ReadAt = Callable[[Path | None, str, Mapping[str, Any], Progress], ImportResult]
 """Reads a path with the importer of that name, with options beside those of the job."""
 
 REPORT_SECONDS = 0.5
@@ -137,7 +137,7 @@ def import_session(job_id: int) -> None:
         return
 
     def read(
-        path: Path, importer: str, more: Mapping[str, Any], progress: Progress
+        path: Path | None, importer: str, more: Mapping[str, Any], progress: Progress
     ) -> ImportResult:
         options: dict[str, Any] = {
             name: Path(value) if name in _PATH_OPTIONS else value
@@ -151,7 +151,7 @@ def import_session(job_id: int) -> None:
             if run(found, lambda progress: _read_upload(found, read, progress)):
                 remove_upload(found.source)
         else:
-            path = Path(found.source)
+            path = Path(found.source) if found.source else None
             run(found, lambda progress: read(path, found.importer, {}, progress))
 
 

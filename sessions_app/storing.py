@@ -171,7 +171,7 @@ def delete_session(session: Session) -> None:
 def _filled(session: Session, result: ImportResult, access: str | None, name: str) -> Session:
     """Fill and check the session's row. name: of the recording file. Raises: ValidationError."""
     codes = [e.code for e in result.entities]
-    if codes != list(result.columns.schema.entities):
+    if codes != list(result.schema.entities):
         raise ValidationError("The entities are not those of the columns, in their order.")
     session.title = result.title
     session.kind = result.kind
@@ -181,8 +181,8 @@ def _filled(session: Session, result: ImportResult, access: str | None, name: st
     session.year = result.year
     session.round = result.round
     session.start_time = result.start_time
-    session.frame_rate = result.columns.schema.frame_rate
-    session.frame_count = result.columns.frame_count
+    session.frame_rate = result.schema.frame_rate
+    session.frame_count = result.frame_count
     session.recording = name
     session.source = result.source[:255]
     session.metadata = dict(result.metadata)

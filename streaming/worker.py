@@ -21,7 +21,7 @@ from django.http import HttpRequest
 
 from sessions_app.credentials import Credentials
 
-from .connections.admission import Admission, Limits
+from .connections.admission import Admission, ConnectionLimits
 from .connections.dialects.event_messages import read_event_messages
 from .connections.dialects.plain_metadata import read_plain_metadata
 from .connections.drain import drain
@@ -78,7 +78,7 @@ class Worker:
         *,
         redis_url: str = "",
         name: str = "",
-        limits: Limits | None = None,
+        limits: ConnectionLimits | None = None,
         connections: OpenConnections | None = None,
         catalogue: Catalogue | None = None,
         frame_store_bytes: int = 64_000_000,
@@ -111,7 +111,7 @@ class Worker:
         self.connections = OpenConnections() if connections is None else connections
         self.credentials = Credentials()
         self.admission = Admission(
-            limits or Limits(), self.connections, self.catalogue, self.credentials
+            limits or ConnectionLimits(), self.connections, self.catalogue, self.credentials
         )
         self.rights = RightsReview(self.connections)
         self.wheel = TimerWheel()
@@ -145,7 +145,7 @@ class Worker:
         """The worker that Django's settings describe."""
         return cls(
             redis_url=settings.REDIS_URL,
-            limits=Limits(
+            limits=ConnectionLimits(
                 connections=settings.MAX_CONNECTIONS,
                 connections_per_address=settings.MAX_CONNECTIONS_PER_ADDRESS,
                 messages_per_second=settings.MESSAGES_PER_SECOND,

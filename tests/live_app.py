@@ -64,7 +64,7 @@ class LiveRace:
         """What has come so far, as an import would bring it."""
         return dataclasses.replace(
             self.race,
-            columns=self.columns(0, self.frame_count),
+            samples=self.columns(0, self.frame_count),
             events=[e for e in self.race.events if e.frame < self.frame_count],
             laps=[lap for lap in self.race.laps if (lap.end_frame or 0) < self.frame_count],
         )

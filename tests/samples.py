@@ -84,7 +84,7 @@ def small_race(seconds: float = 120.0, cars: int = 20) -> ImportResult:
         title="Small race",
         kind="race",
         source="tests",
-        columns=Columns.from_quantities(schema, values),
+        samples=Columns.from_quantities(schema, values),
         entities=[
             EntityRecord(
                 code,
@@ -173,7 +173,7 @@ def small_play() -> ImportResult:
         title="Small play",
         kind="play",
         source="tests",
-        columns=Columns.from_quantities(schema, values),
+        samples=Columns.from_quantities(schema, values),
         entities=[EntityRecord(c, name=c, kind="ball" if c == "ball" else "player") for c in codes],
         geometry=GeometryRecord(kind="field", unit="yd", bounds=(0.0, 0.0, 120.0, 53.3)),
     )

@@ -89,7 +89,7 @@ def small_race(title: str = "Small race", year: int | None = 2025) -> ImportResu
         title=title,
         kind="race",
         source="tests",
-        columns=columns,
+        samples=columns,
         entities=[
             EntityRecord(code, f"Driver {code}", str(i + 1), "Team", "#102030", "car", {"i": i})
             for i, code in enumerate(CODES)

@@ -106,9 +106,11 @@ class TestUnpacking:
         (tmp_path / "m.yaml").write_text(SIMPLE)
         before = pa.default_memory_pool().max_memory()
 
+        options = ImportOptions(mapping=tmp_path / "m.yaml", strict=True)
+
         def refused() -> None:
             with pytest.raises(ImportSourceError, match=r"column who: .* at most 40 characters"):
-                import_table(tmp_path / "a.parquet", ImportOptions(mapping=tmp_path / "m.yaml"))
+                import_table(tmp_path / "a.parquet", options)
 
         assert peak_of(refused) < 50_000_000
         assert pa.default_memory_pool().max_memory() - before < 50_000_000

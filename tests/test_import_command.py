@@ -172,7 +172,9 @@ def test_without_what_imports_need_it_says_what_to_install(tmp_path: Path) -> No
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr == ("CommandError: pyarrow is missing: pip install pyarrow\n")
+    assert done.stderr == (
+        "CommandError: importer openf1 needs the package pyarrow: pip install pyarrow\n"
+    )
 
 
 def test_a_table_with_its_mapping(recordings: Path, tmp_path: Path) -> None:

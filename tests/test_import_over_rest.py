@@ -50,11 +50,20 @@ def test_a_table_becomes_a_session(client: Client, table: Path) -> None:
     assert detail["frame_count"] == 50
 
 
-def test_a_bad_table_fails_in_one_line_and_leaves_nothing(
+def test_a_bad_value_is_left_out_and_reported(client: Client, table: Path) -> None:
+    table.write_text(table.read_text().replace("0.3,b,3,6", "0.3,b,far,6"))
+    body = {"source": "plays"}
+    client.post("/api/sessions", body, content_type="application/json", headers=TOKEN)
+    assert client.get("/api/sessions/plays", headers=TOKEN).json()["state"] == "ready"
+    report = client.get("/api/sessions/plays/report", headers=TOKEN).json()
+    assert report["values_left_out"] == 1
+
+
+def test_strictly_a_bad_table_fails_in_one_line_and_leaves_nothing(
     client: Client, table: Path, settings
 ) -> None:
     table.write_text(table.read_text().replace("0.3,b,3,6", "0.3,b,far,6"))
-    body = {"source": "plays"}
+    body = {"source": "plays", "strict": True}
     client.post("/api/sessions", body, content_type="application/json", headers=TOKEN)
     detail = client.get("/api/sessions/plays", headers=TOKEN).json()
     assert (detail["state"], detail["job"]["state"]) == ("failed", "failed")

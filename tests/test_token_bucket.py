@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streaming.connections.token_bucket import TokenBucket
+from streaming.server.token_bucket import TokenBucket
 
 
 def test_a_burst_and_then_the_rate() -> None:

@@ -14,7 +14,7 @@ from ..access import Action, decide
 from ..f1_front_end import SESSION_TYPES, session_id
 from ..jobs import enqueue
 from ..models import ImportJob, Session
-from ..sources import ImporterMissing, Source, UnknownSource, find_source, require_importer
+from ..sources import ImporterMissing, Source, UnknownSource, find_source, require_importer, slug_of
 from ..uploads import UnknownUpload, find_upload
 from .errors import ApiError, ErrorOut
 from .schemas import FastF1Import, ImportOut, ImportRefusedOut, NamedImport, UploadImport
@@ -55,7 +55,7 @@ def _enqueue_upload(wanted: UploadImport, owner: int | None) -> ImportJob:
     except UnknownUpload as error:
         raise ApiError(422, f"upload: {error}.", code="unknown_upload") from error
     name = upload.path.name
-    slug = wanted.slug or _free_slug(Source(name, upload.path, "").slug or "upload")
+    slug = wanted.slug or _free_slug(slug_of(name) or "upload")
     there = Session.objects.filter(slug=slug).first()
     if there is not None and there.state != Session.State.FAILED and not wanted.refresh:
         raise ApiError(
@@ -130,12 +130,13 @@ def _enqueue(slug: str, wanted: NamedImport | FastF1Import, owner: int | None) -
             }
         else:
             source = find_source(wanted.source, settings.IMPORT_SOURCES)
-            require_importer(source.importer)
+            importer = source.importer if wanted.format is None else wanted.format
+            require_importer(importer)
             about = {
                 "title": source.name,
-                "importer": source.importer,
+                "importer": importer,
                 "source": str(source.path),
-                "options": dict(source.options),
+                "options": {**source.options, **({"strict": True} if wanted.strict else {})},
             }
     except UnknownSource as error:
         raise ApiError(422, f"{error}.", code="unknown_source") from error

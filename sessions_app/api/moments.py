@@ -12,7 +12,7 @@ from ninja import Path, Query, Router
 from ..lap_telemetry import LapTelemetry, NoDistance, channel_names, lap_telemetry
 from ..models import Geometry, Lap, Session
 from ..recording import MISSING, Columns, Field, FieldKind
-from .caching import revalidated, session_tag
+from .caching import about_session
 from .errors import ApiError, ErrorOut
 from .recordings import columns_of, schema_of
 from .schemas import StandingOut, StandingsOut, TelemetryOut
@@ -51,15 +51,20 @@ async def get_standings(
     async def build() -> StandingsOut:
         at = max(0, session.frame_count - 1) if frame is None else frame
         columns = await columns_of(request, session, at, at + 1)
-        if "position" not in columns.schema:
+        found = standings_of(columns, at)
+        if found is None:
             raise ApiError(404, f"Session {slug!r} has no standings.", code="no_standings")
-        return StandingsOut(
-            frame=at,
-            time=round(at / session.frame_rate, 3),
-            standings=_standings(columns),
-        )
+        return found
 
-    return await _answer(request, session, f"standings {frame}", build)
+    return await about_session(request, session, build, f"standings {frame}")
+
+
+def standings_of(columns: Columns, frame: int) -> StandingsOut | None:
+    """Order and gaps; None where the recording has no positions. columns: of that one frame."""
+    if "position" not in columns.schema:
+        return None
+    time = round(frame / columns.schema.frame_rate, 3)
+    return StandingsOut(frame=frame, time=time, standings=_standings(columns))
 
 
 def _standings(columns: Columns) -> list[StandingOut]:
@@ -111,7 +116,8 @@ async def get_lap_telemetry(
     async def build() -> TelemetryOut:
         return await read_lap_telemetry(request, session, entity, lap, step=step, fields=fields)
 
-    return await _answer(request, session, f"telemetry {entity} {lap} {step} {fields}", build)
+    name = f"telemetry {entity} {lap} {step} {fields}"
+    return await about_session(request, session, build, name)
 
 
 async def read_lap_telemetry(
@@ -197,8 +203,3 @@ def _telemetry(lap: Lap, result: LapTelemetry, columns: Columns) -> TelemetryOut
         channels=channels,
         units=dict(result.units),
     )
-
-
-async def _answer(request: HttpRequest, session: Session, name: str, build: Any) -> HttpResponse:
-    shared = session.access == Session.Access.PUBLIC
-    return await revalidated(request, session_tag(session, name), build, shared=shared)

@@ -360,6 +360,19 @@ class NamedImport(Schema):
         ),
     ]
     slug: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,79}$")] | None = None
+    format: (
+        Annotated[
+            str,
+            Field(
+                pattern=r"^[a-z0-9_-]{1,40}$",
+                description="The importer's name; the format is recognised if left out.",
+            ),
+        ]
+        | None
+    ) = None
+    strict: bool = Field(
+        default=False, description="Refuse a source of which anything would be left out."
+    )
     access: Access = None
     refresh: bool = False
 

@@ -34,8 +34,7 @@ async def visitor_of(request: HttpRequest) -> Visitor:
 
 
 async def is_staff(request: HttpRequest) -> bool:
-    """Whether the visitor is staff, for answers that show staff more. A wrong token counts as no.
-    Whether the visitor is staff, for answers that show staff more. A wrong token counts as no."""
+    """Whether the visitor is staff, for answers that show staff more; a wrong token is not."""
     try:
         return (await visitor_of(request)).staff
     except ApiError:

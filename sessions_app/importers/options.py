@@ -19,8 +19,10 @@ class ImportOptions:
         lead: seconds kept before the start.
         tail: seconds kept after the last car's finish.
         frame_rate: frames a second; None for the source's usual rate.
-        year: of the season, where the source does not have it.
+        year: of the season, where the source does not have it; or of the session to be fetched.
         round: of the season, likewise.
+        circuit: of the session to be fetched, as people call it: "monaco".
+        session: likewise: "race", "qualifying", or a short form as "R", "FP1".
         bounds: limits of bytes, rows and files that are read.
         strict: refuse a source of which anything cannot be believed, instead of leaving that out.
     """
@@ -33,5 +35,7 @@ class ImportOptions:
     frame_rate: float | None = None
     year: int | None = None
     round: int | None = None
+    circuit: str = ""
+    session: str = ""
     bounds: Bounds = field(default_factory=Bounds)
     strict: bool = False

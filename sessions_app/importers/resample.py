@@ -23,10 +23,17 @@ class Resampling:
     """Where each frame lies between the samples; made once, used for every field of that clock.
 
     max_gap: between samples further apart than this, a frame has no value (NaN); neither has a
-    frame before the first sample or after the last.
+    frame before the first sample or after the last. broken: between which samples there is no value
+    either, shape (samples - 1,).
     """
 
-    def __init__(self, times: Floats, frames: Floats, max_gap: float = MAX_GAP) -> None:
+    def __init__(
+        self,
+        times: Floats,
+        frames: Floats,
+        max_gap: float = MAX_GAP,
+        broken: Flags | None = None,
+    ) -> None:
         self.times = np.asarray(times, dtype=np.float64)
         self.frames = np.asarray(frames, dtype=np.float64)
         count = len(self.times)
@@ -42,7 +49,10 @@ class Resampling:
         self._part = (self.frames - self.times[self._left]) / step
         inside = (self._part >= 0) & (self._part <= 1)
         on_sample = (self._part == 0) | (self._part == 1)
-        self.seen = inside & ((step <= max_gap) | on_sample)
+        near = step <= max_gap
+        if broken is not None:
+            near &= ~broken[self._left]
+        self.seen = inside & (near | on_sample)
 
     def linear(self, values: Floats) -> NDArray[np.float64]:
         """Straight lines between samples; NaN where not seen."""

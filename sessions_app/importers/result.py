@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ..recording import Columns
+from ..recording import Columns, Schema
 from .errors import ImportSourceError as ImportSourceError
 from .report import Report
+from .samples import SourceSamples
 from .text import MESSAGE_LENGTH, cleaned, is_clean, shown
 
 MAX_CODE = 40
@@ -162,10 +163,11 @@ class ImportResult:
 
     Attributes:
         title: at most 200 characters.
-        kind: "race", "qualifying", "practice", "sprint", "play", "regatta", "flight" or "other".
+        kind: "race", "sprint", "qualifying", "sprint_qualifying", "practice", "play", "regatta",
+            "flight" or "other".
         source: where it came from, at most 255 characters.
-        columns: all frames.
-        entities: in the order of `columns.schema.entities`.
+        samples: what was measured; or all frames, from a source that has frames.
+        entities: in the order of `schema.entities`.
         geometry: the ground that entities move on, or None.
         events: in the order of their frames.
         laps: of any entity; empty where there are none.
@@ -180,7 +182,7 @@ class ImportResult:
     title: str
     kind: str
     source: str
-    columns: Columns
+    samples: SourceSamples | Columns
     entities: Sequence[EntityRecord]
     geometry: GeometryRecord | None = None
     events: Sequence[EventRecord] = ()
@@ -194,3 +196,16 @@ class ImportResult:
 
     def __post_init__(self) -> None:
         _clean(self, title=200, kind=20, source=255)
+
+    @property
+    def schema(self) -> Schema:
+        return self.samples.schema
+
+    @property
+    def frame_count(self) -> int:
+        return self.samples.frame_count
+
+    @property
+    def columns(self) -> Columns:
+        """All frames; made of the samples when they are first asked for."""
+        return self.samples if isinstance(self.samples, Columns) else self.samples.whole

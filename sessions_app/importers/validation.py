@@ -36,12 +36,12 @@ def validated(result: ImportResult) -> ImportResult:
     """
     report = result.report if result.report is not None else Report()
     codes = [e.code for e in result.entities]
-    if not codes or not result.columns.frame_count:
+    if not codes or not result.frame_count:
         raise ImportSourceError("no entities or no frames: expected at least one of each")
     twice = next((code for code in codes if codes.count(code) > 1), None)
     if twice is not None:
         raise ImportSourceError(f"entity code {shown(twice)} found twice: expected it once")
-    check = _Check(report, set(codes), result.columns.frame_count)
+    check = _Check(report, set(codes), result.frame_count)
     return replace(
         result,
         events=[event for event in map(check.event, result.events) if event is not None],

@@ -27,7 +27,7 @@ AWAY_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """Limits of one worker and of each of its connections. See the README's table of settings.
 
     Attributes:
@@ -64,11 +64,18 @@ class Admission:
 
     def __init__(
         self,
-        limits: Limits,
+        limits: ConnectionLimits,
         connections: OpenConnections,
         catalogue: Catalogue,
         credentials: Credentials | None = None,
     ) -> None:
+        """
+        Args:
+            limits: how many may be open, in all and from one address.
+            connections: those of this worker that are open.
+            catalogue: finds sessions.
+            credentials: finds whose a token or link is; None for one of its own.
+        """
         self.limits = limits
         self._connections = connections
         self._catalogue = catalogue

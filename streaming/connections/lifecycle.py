@@ -60,6 +60,7 @@ from ..playback.commands import Command, CommandError, CommandId, Ping
 from ..playback.protocol import MAX_MESSAGE_BYTES, CloseCode, ErrorCode, MessageType
 from ..playback.viewer import Viewer
 from ..server.flow import CLOSE_WITHIN
+from ..server.token_bucket import TokenBucket
 from ..statistics.connection import SECOND, ConnectionStatistics
 from ..store.catalogue import SessionInfo
 from .admission import Refused
@@ -68,7 +69,6 @@ from .operator_commands import operate
 from .outgoing import Outgoing, SendTimeout
 from .pump import Pump, Send, bye
 from .services import Services
-from .token_bucket import TokenBucket
 
 logger = logging.getLogger("streaming.connections.lifecycle")
 
@@ -85,10 +85,6 @@ has to leave first, which takes longer than a worker that is full for a moment."
 
 BURST_SECONDS = 2.0
 """How many seconds' worth of messages may come at once: a page that was hidden catches up."""
-
-
-class _Ended(Exception):
-    """Ends the connection's task group: the socket has closed."""
 
 
 class Connection:
@@ -118,6 +114,7 @@ class Connection:
         "_held",
         "_outgoing",
         "_over",
+        "_running",
         "_scope",
         "_services",
         "_tasks",
@@ -153,6 +150,7 @@ class Connection:
         self.opened_at = time.monotonic()
         self.info: SessionInfo | None = None
         self._tasks: asyncio.TaskGroup | None = None
+        self._running: set[asyncio.Task[None]] = set()
         self._held: list[Command] | None = None
         rate = limits.messages_per_second
         self._allowance = TokenBucket(rate, rate * BURST_SECONDS, self.opened_at)
@@ -271,8 +269,13 @@ class Connection:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` as a task beside receiving; it is cancelled when the connection ends."""
+        self._start(self._run_spawned(work))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         assert self._tasks is not None, "spawned before `run`"
-        self._tasks.create_task(self._run_spawned(work))
+        task = self._tasks.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
     async def _run_spawned(self, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -293,7 +296,7 @@ class Connection:
         ended_ns = time.monotonic_ns()
         try:
             async with asyncio.TaskGroup() as self._tasks:
-                self._tasks.create_task(self._send_all())
+                self._start(self._send_all())
                 try:
                     await self._admit()
                     await self._receive_all(receive, dispatch)
@@ -302,9 +305,10 @@ class Connection:
                     self._services.connections.remove(self)
                     self.unwatch()
                     await self.closed()
-                raise _Ended
-        except* _Ended:
-            pass
+                # The socket has closed. An exception would end the group too, but it and its
+                # traceback would keep the whole connection until the garbage collector comes.
+                for task in [*self._running]:
+                    task.cancel()
         finally:
             self._tasks = None
             self.pump.viewer = None

@@ -84,22 +84,3 @@ class Limits:
         if self.body_rule is None:
             return BodyRule(self.body_bytes)
         return self.body_rule(method, path, headers)
-
-
-class TokenBucket:
-    """A rate with a burst: a token comes back every 1/rate s, up to `rate * burst` of them."""
-
-    __slots__ = ("_at", "_rate", "_size", "_tokens")
-
-    def __init__(self, rate: float, now: float, burst: float = BURST_SECONDS) -> None:
-        self._rate = rate
-        self._size = rate * burst
-        self._tokens = self._size
-        self._at = now
-
-    def take(self, now: float) -> bool:
-        """Take one token at `now` (seconds, monotonic). Returns: whether there was one."""
-        tokens = min(self._tokens + (now - self._at) * self._rate, self._size) - 1.0
-        self._at = now
-        self._tokens = tokens
-        return tokens >= 0.0

@@ -147,7 +147,7 @@ class FrameStore:
     def rows_if_cached(
         self, info: SessionInfo, first: int, count: int, stride: int = 1, subset: str = EVERYTHING
     ) -> list[bytes] | None:
-        """As `rows`, but None if anything would have to be opened or made."""
+        """As `rows`, but None if anything would have to be opened or made. Args: as `rows`."""
         source = self.files.peek(info.version)
         if source is None:
             return None
@@ -189,7 +189,13 @@ class FrameStore:
         self, info: SessionInfo, frame: int, stride: int = 1, subset: str = EVERYTHING
     ) -> None:
         """The row of `frame` will be wanted soon: make its block now unless that is done or under
-        way. Does nothing beyond the ends, or while the file is not open."""
+        way. Does nothing beyond the ends, or while the file is not open.
+
+        Args:
+            info: the session.
+            frame: number of the frame.
+            stride, subset: as `rows`.
+        """
         source = self.files.peek(info.version)
         if source is None or not 0 <= frame < source.frame_count:
             return

@@ -75,7 +75,23 @@ def _finer_parts(
 def build_segment(
     source: FrameSource, stride: int, index: int, subset: str, finished: Finished | None = None
 ) -> bytes:
-    """One deflated segment. Raises: IndexError; InvalidColumns; CorruptRecording."""
+    """Make one segment.
+
+    Args:
+        source: the recording, or what is live.
+        stride: frames between two samples: 1, 2, 4 … 2048.
+        index: of the segment among those of its stride.
+        subset: of fields and entities (`store/subset.py`).
+        finished: gives finer segments that have been made, to make this one of them.
+
+    Returns:
+        The deflated segment (docs/recording-format.md).
+
+    Raises:
+        IndexError: beyond the recording's end.
+        InvalidColumns: the subset is of another recording.
+        CorruptRecording: the file holds something else than it says.
+    """
     if stride == 1 and subset == EVERYTHING:
         return source.segment(index)
     columns = thin(source, stride, index, finished)
@@ -93,7 +109,17 @@ def build_rows(
     lap_length: float | None,
     finished: Finished | None = None,
 ) -> list[bytes]:
-    """The rows of the frames of one segment. Raises: as `build_segment`."""
+    """Make the rows of the frames of one segment.
+
+    Args:
+        source, stride, index, subset, finished: as `build_segment`.
+        lap_length: metres, from which a row's distance is worked out; None where there are no laps.
+
+    Returns:
+        One msgpack map for each frame.
+
+    Raises: as `build_segment`.
+    """
     columns = thin(source, stride, index, finished)
     if subset != EVERYTHING:
         columns = columns.subset(subset_schema(source.schema, subset))

@@ -16,7 +16,15 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
-from sessions_app.access import Action, SessionFacts, Verdict, Visitor, decide, listing
+from sessions_app.access import (
+    ANONYMOUS,
+    Action,
+    SessionFacts,
+    Verdict,
+    Visitor,
+    decide,
+    listing,
+)
 from sessions_app.credentials import LINK_PLACES, link_cookie
 from sessions_app.models import Geometry, ImportJob, Session
 from sessions_app.visitors import listed, visitor_of_user
@@ -60,7 +68,7 @@ def library(request: HttpRequest) -> HttpResponse:
     query.pop("page", None)
     context = {
         "page": page,
-        "cards": _cards(list(page.object_list), visitor),
+        "cards": cards_of(list(page.object_list), visitor),
         "may_add": decide(visitor, Action.UPLOAD).allowed,
         "accesses": Session.Access,
         "upload_bytes": settings.UPLOAD_BYTES,
@@ -144,7 +152,7 @@ def _filtered(sessions: QuerySet[Session], chosen: dict[str, str]) -> QuerySet[S
     return sessions
 
 
-def _cards(sessions: list[Session], visitor: Visitor) -> list[Card]:
+def cards_of(sessions: list[Session], visitor: Visitor = ANONYMOUS) -> list[Card]:
     """The sessions with their outlines and problems, in two further queries."""
     grounds = {
         row["session"]: row

@@ -1,5 +1,14 @@
-"""OpenF1: races as tables of positions, car data, laps, stints, weather and race control."""
+"""OpenF1's tables, which other importers make too."""
 
-from .race import import_openf1
+from ..importer import Importer
+from .folder import is_openf1
+from .race import import_openf1, session_of
 
-__all__ = ["import_openf1"]
+IMPORTER = Importer(
+    "openf1",
+    "a session of Formula 1 as a folder of OpenF1 tables (Parquet, CSV or JSON)",
+    import_openf1,
+    is_openf1,
+)
+
+__all__ = ["IMPORTER", "import_openf1", "session_of"]

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..bounds import Allowance, Bounds, files_below
+from ..options import ImportOptions
 from ..report import Done, Report
 from ..result import ImportSourceError
 from ..tables import ColumnType, Table, format_of, read_table, rows_of
@@ -199,6 +200,12 @@ def find_tables(folder: Path, bounds: Bounds | None = None) -> dict[str, list[So
             SourceFile(table, path, None if number is None else int(number))
         )
     return found
+
+
+def is_openf1(source: Path, options: ImportOptions) -> bool:
+    """Whether it is a folder with files that are named as OpenF1's tables are, positions or laps
+    among them."""
+    return source.is_dir() and bool({"location", "laps"} & set(find_tables(source, options.bounds)))
 
 
 def read_small_tables(

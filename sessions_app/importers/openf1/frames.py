@@ -1,17 +1,25 @@
-"""Cars and tables → the columns of a recording, field by field, on one time base."""
+"""Cars and tables → what was measured of each car and of the session, series by series."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...racing import RACE_FIELDS, CarStatus, TrackStatus
-from ...recording import Columns, Schema
+from ...recording import Field, Schema
 from ...standings import NEVER, STANDINGS_RATE, gaps, hold, positions
-from ..resample import MAX_GAP, Resampling, forward
+from ..samples import (
+    Series,
+    SourceSamples,
+    at_frames,
+    frame_times,
+    series_of,
+    series_of_changes,
+)
 from ..tables import Table
 from .car import Car
 from .control import WEATHER_FIELDS
@@ -19,8 +27,14 @@ from .timing import stint_changes
 
 Floats = NDArray[np.float64]
 
-_TELEMETRY = {"speed": "speed", "throttle": "throttle", "rpm": "rpm"}
-_TELEMETRY_HELD = {"brake": "brake", "gear": "n_gear", "drs": "drs"}
+_TELEMETRY = {
+    "speed": "speed",
+    "throttle": "throttle",
+    "rpm": "rpm",
+    "brake": "brake",
+    "gear": "n_gear",
+    "drs": "drs",
+}
 """Field of a recording → column of OpenF1."""
 _MOVING = 10.0
 """km/h above which a car before the start is on its formation lap, not on the grid."""
@@ -44,21 +58,70 @@ class TimeBase:
         return min(max(index, 0), len(self.times) - 1)
 
 
-class FrameBuilder:
-    """Fills the columns car by car, then what depends on all cars. One integer array per field is
-    kept; quantities live only while a field of one car is made."""
+class SeriesBuilder:
+    """Collects what was measured car by car, then what depends on all cars.
 
-    def __init__(self, codes: Sequence[str], base: TimeBase, segment_frames: int) -> None:
-        self.schema = Schema(RACE_FIELDS, tuple(codes), base.rate, segment_frames)
+    Attributes:
+        schema: of the recording.
+        base: of the frames.
+        series: what was collected so far; times are seconds since the first frame.
+        progress: of all cars in every frame, laps, NaN where unknown: what the order is made of.
+        position, lap, status: in every frame, int32, shape (frames, cars).
+    """
+
+    def __init__(
+        self,
+        codes: Sequence[str],
+        base: TimeBase,
+        segment_frames: int,
+        fields: Sequence[Field] = RACE_FIELDS,
+    ) -> None:
+        self.schema = Schema(tuple(fields), tuple(codes), base.rate, segment_frames)
         self.base = base
-        self.values = {
-            f.name: np.empty((len(base.times), self.schema.width(f)), dtype=np.int32)
-            for f in RACE_FIELDS
-        }
-        self.progress = np.full((len(base.times), len(codes)), np.nan)
+        self.series: list[Series] = []
+        shape = (len(base.times), len(codes))
+        self.progress = np.full(shape, np.nan)
+        self.position = np.zeros(shape, dtype=np.int32)
+        self.lap = np.zeros(shape, dtype=np.int32)
+        self.status = np.zeros(shape, dtype=np.int32)
+        self._frames = frame_times(np.arange(len(base.times)), base.rate)
 
-    def _set(self, name: str, column: int, quantities: Floats) -> None:
-        self.values[name][:, column] = self.schema[name].quantise(quantities)
+    def _since_start(self, times: Floats) -> Floats:
+        """Seconds since 1970 → since the first frame, to the microsecond, so that what happened on
+        a frame is not just before it."""
+        return np.asarray(np.round(times - self.base.times[0], 6), dtype=np.float64)
+
+    def _add(
+        self,
+        code: str | None,
+        times: Floats,
+        values: Mapping[str, Floats],
+        *,
+        lasting: bool = False,
+    ) -> None:
+        """times: seconds since 1970; values: NaN where not measured."""
+        self.series += series_of(code, self._since_start(times), values, lasting=lasting)
+
+    def _add_forward(self, code: str | None, name: str, times: Floats, values: Floats) -> None:
+        """What holds from each time on; of several values at one time the last counts."""
+        since = self._since_start(times)
+        order = np.argsort(since, kind="stable")
+        since = since[order]
+        last = np.append(np.diff(since) > 0, True)[: len(since)]
+        held = {name: np.asarray(values[order][last], dtype=np.float64)}
+        self.series.append(Series(code, since[last], held, lasting=True))
+
+    def _add_changes(self, code: str | None, name: str, frames: NDArray[Any]) -> None:
+        self.series.append(series_of_changes(code, name, frames, self.base.rate))
+
+    def frames_of(self, column: int, name: str, frames: slice = slice(None)) -> Floats:
+        """A field of one car that was added, in the frames asked for; NaN where there is none."""
+        code = self.schema.entities[column]
+        times = self._frames[frames]
+        for series in self.series:
+            if series.entity == code and name in series.values:
+                return at_frames(series, self.schema[name], times)
+        return np.full(len(times), np.nan)
 
     def add_car(
         self,
@@ -70,79 +133,67 @@ class FrameBuilder:
         red: Sequence[tuple[float, float]],
     ) -> None:
         """Everything about one car that needs no other car. lap_length: decimetres."""
-        times = self.base.times
-        seen = self._place(column, car, lap_length, red)
-        self._telemetry(column, car)
-        self._status(column, car, seen)
-        progress = self.progress[:, column]
-        self._set("progress", column, progress)
-        self._set("lap", column, self._lap(car, progress, total_laps))
-        self._tyres(column, car)
-        self._lap_times(column, car)
+        code = self.schema.entities[column]
+        self._place(column, car, lap_length, red)
+        self._telemetry(code, car)
+        self._status(column, car)
+        self._lap(column, car, total_laps)
+        self._tyres(code, car)
+        self._lap_times(code, car)
         exits = np.array([visit.exit for visit in car.visits])
-        self._set("pit_stops", column, np.searchsorted(exits, times, side="right").astype(float))
+        stops = np.searchsorted(exits, self.base.times, side="right")
+        self._add_changes(code, "pit_stops", stops)
+
+    def _telemetry(self, code: str, car: Car) -> None:
+        if car.telemetry is not None:
+            samples = car.telemetry
+            self._add(code, samples.times, {f: samples.values[s] for f, s in _TELEMETRY.items()})
 
     def _place(
         self, column: int, car: Car, lap_length: float, red: Sequence[tuple[float, float]]
-    ) -> NDArray[np.bool_]:
-        """x, y, progress; returns where the car was seen."""
-        times = self.base.times
-        samples = car.positions
-        resampling = Resampling(samples.times, times)
-        seen = resampling.seen.copy()
+    ) -> None:
+        """x, y and progress."""
+        code, samples = self.schema.entities[column], car.positions
+        lost = np.zeros(len(samples.times), dtype=np.bool_)
         for begin, end in car.lost(self.base.start, lap_length, red):
-            seen &= ~((times > begin) & (times < end))
-        for name in ("x", "y"):
-            place = resampling.cubic(samples.values[name])
-            self._set(name, column, np.where(seen, place, np.nan))
+            lost |= (samples.times > begin) & (samples.times < end)
+        place = {name: np.where(lost, np.nan, samples.values[name]) for name in ("x", "y")}
+        self.series.append(Series(code, self._since_start(samples.times), place))
         known = ~np.isnan(car.progress)
         if known.sum() >= 2:
-            at, laps = samples.times[known], car.progress[known]
-            smooth = Resampling(at, times).cubic(laps)
             # Over a gap the order of the race still needs a place: the straight guess.
-            guess = np.interp(times, at, laps, left=np.nan)
-            self.progress[:, column] = np.where(np.isnan(smooth), guess, smooth)
-        return seen
+            self._add(code, samples.times, {"progress": car.progress}, lasting=True)
+            self.progress[:, column] = self.frames_of(column, "progress")
 
-    def _telemetry(self, column: int, car: Car) -> None:
-        for name, source in (*_TELEMETRY.items(), *_TELEMETRY_HELD.items()):
-            if car.telemetry is None:
-                self._set(name, column, np.full(len(self.base.times), np.nan))
-                continue
-            samples = car.telemetry.of(source)
-            resampling = Resampling(samples.times, self.base.times, MAX_GAP)
-            values = samples.values[source]
-            held = name in _TELEMETRY_HELD
-            self._set(name, column, resampling.held(values) if held else resampling.linear(values))
-
-    def _status(self, column: int, car: Car, seen: NDArray[np.bool_]) -> None:
-        base = self.base
-        status = np.full(len(base.times), CarStatus.TRACK, dtype=np.int32)
+    def _status(self, column: int, car: Car) -> None:
+        base, code = self.base, self.schema.entities[column]
+        status = self.status[:, column]
+        status[:] = CarStatus.TRACK
         before = base.times < base.start
-        speed = self.schema["speed"].quantities(self.values["speed"][:, column])
         with np.errstate(invalid="ignore"):
-            status[before & ~(speed > _MOVING)] = CarStatus.GRID
+            status[before & ~(np.rint(self.frames_of(column, "speed")) > _MOVING)] = CarStatus.GRID
         for visit in car.visits:
             status[base.frame(visit.entry) : base.frame(visit.exit)] = CarStatus.PIT
-        status[~seen] = CarStatus.UNSEEN
+        status[np.isnan(self.frames_of(column, "x"))] = CarStatus.UNSEEN
         if car.finish is not None:
             status[base.frame(car.finish) :] = CarStatus.FINISHED
         if car.retired is not None:
             status[base.frame(car.retired) :] = CarStatus.RETIRED
-        self.values["status"][:, column] = status
+        self._add_changes(code, "status", status)
 
-    def _lap(self, car: Car, progress: Floats, total_laps: int | None) -> Floats:
+    def _lap(self, column: int, car: Car, total_laps: int | None) -> None:
         """0 before the start, then the lap being driven; stays at the last one at the finish."""
         base = self.base
-        lap = 1.0 + np.searchsorted(car.crossings, base.times, side="right")
+        lap = 1 + np.searchsorted(car.crossings, base.times, side="right")
         if car.finish is not None:
             lap = np.minimum(lap, car.laps_done(car.finish))
         if total_laps is not None:
             lap = np.minimum(lap, total_laps)
         lap[: base.start_frame] = 0
-        return np.where(np.isnan(progress), 0.0, lap)
+        self.lap[:, column] = np.where(np.isnan(self.progress[:, column]), 0, lap)
+        self._add_changes(self.schema.entities[column], "lap", self.lap[:, column])
 
-    def _tyres(self, column: int, car: Car) -> None:
+    def _tyres(self, code: str, car: Car) -> None:
         times = self.base.times
         changes = stint_changes(car.stints, car.visits, car.laps)
         tyre, age = np.full(len(times), np.nan), np.full(len(times), np.nan)
@@ -159,24 +210,24 @@ class FrameBuilder:
         if over is not None:
             frame = self.base.frame(over)
             tyre[frame:], age[frame:] = tyre[frame], age[frame]
-        self._set("tyre", column, tyre)
-        self._set("tyre_age", column, np.maximum(age, 0))
+        self._add_changes(code, "tyre", tyre)
+        self._add_changes(code, "tyre_age", np.maximum(age, 0))
 
-    def _lap_times(self, column: int, car: Car) -> None:
-        laps, times = car.laps, self.base.times
+    def _lap_times(self, code: str, car: Car) -> None:
+        laps = car.laps
         ends, duration = laps.end, laps.duration
         ended = ~np.isnan(ends)
-        self._set("last_lap_time", column, forward(ends[ended], duration[ended], times))
+        self._add_forward(code, "last_lap_time", ends[ended], duration[ended])
         timed = ended & ~np.isnan(duration)
         best = np.minimum.accumulate(duration[timed])
-        self._set("best_lap_time", column, forward(ends[timed], best, times))
+        self._add_forward(code, "best_lap_time", ends[timed], best)
         passed = laps.start
         for k in range(3):
             sector = laps.sectors[:, k]
             # The third ends with the lap, and a sector before an unknown one has no known moment.
             passed = laps.end if k == 2 else passed + sector
             known = ~np.isnan(passed) & ~np.isnan(sector)
-            self._set(f"sector{k + 1}", column, forward(passed[known], sector[known], times))
+            self._add_forward(code, f"sector{k + 1}", passed[known], sector[known])
 
     def standings(self, cars: Sequence[Car], grid: NDArray[np.int64] | None) -> None:
         """Order and gaps of all cars; taken at `STANDINGS_RATE`, held in between."""
@@ -204,7 +255,7 @@ class FrameBuilder:
         )
         step = max(1, round(base.rate / STANDINGS_RATE))
         order = hold(order[::step], frames, step)
-        self.values["position"][:] = order
+        self.position = order
         gap, interval = gaps(
             progress,
             order,
@@ -213,30 +264,30 @@ class FrameBuilder:
             finish_frame=finish,
             retired_frame=retired,
         )
-        self.values["gap_to_leader"][:] = self.schema["gap_to_leader"].quantise(gap)
-        self.values["interval"][:] = self.schema["interval"].quantise(interval)
-        leader_lap = np.take_along_axis(
-            self.values["lap"], np.argmin(order, axis=1)[:, None], axis=1
-        )
-        self.values["leader_lap"][:] = np.maximum.accumulate(leader_lap, axis=0)
+        for column, code in enumerate(self.schema.entities):
+            self._add_changes(code, "position", order[:, column])
+            for name, seconds in (("gap_to_leader", gap), ("interval", interval)):
+                # In steps of the field: what is noise below one is no change.
+                field = self.schema[name]
+                steps = field.quantities(field.quantise(seconds[:, column]))
+                self._add_changes(code, name, steps)
+        leader_lap = np.take_along_axis(self.lap, np.argmin(order, axis=1)[:, None], axis=1)
+        self._add_changes(None, "leader_lap", np.maximum.accumulate(leader_lap[:, 0]))
 
     def session_fields(self, status: NDArray[np.int32], weather: Table | None) -> None:
         """Track status per frame and the weather; what the source lacks is missing."""
-        self.values["track_status"][:, 0] = status
+        self._add_changes(None, "track_status", status)
         for name, source in WEATHER_FIELDS.items():
             if weather is None or source not in weather:
-                self._set(name, 0, np.full(len(self.base.times), np.nan))
                 continue
             known = ~np.isnan(weather["date"]) & ~np.isnan(weather[source])
-            order = np.argsort(weather["date"][known], kind="stable")
-            values = weather[source][known][order]
+            values = weather[source][known]
             if name == "rain":
                 values = (values > 0).astype(np.float64)
-            times = weather["date"][known][order]
-            self._set(name, 0, forward(times, values, self.base.times))
+            self._add_forward(None, name, weather["date"][known], values)
 
-    def columns(self) -> Columns:
-        return Columns(self.schema, self.values)
+    def samples(self) -> SourceSamples:
+        return SourceSamples(self.schema, len(self.base.times), self.series)
 
 
 def red_spans(status: NDArray[np.int32], times: Floats) -> list[tuple[float, float]]:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...racing import CarStatus
-from ...recording import MISSING
 from ..result import (
     MAX_CODE,
     Corner,
@@ -24,7 +23,7 @@ from ..tables import Table
 from ..text import cleaned
 from .car import Car
 from .control import Message
-from .frames import FrameBuilder, TimeBase
+from .frames import SeriesBuilder, TimeBase
 from .outline import Outline
 
 _COLOUR = re.compile(r"^[0-9A-Fa-f]{6}$")
@@ -72,11 +71,11 @@ def _text(drivers: Table | None, row: int | None, name: str) -> str:
 
 
 def geometry_of(
-    outline: Outline, cars: Sequence[Car], builder: FrameBuilder, base: TimeBase
+    outline: Outline, cars: Sequence[Car], builder: SeriesBuilder, base: TimeBase
 ) -> GeometryRecord:
     """The circuit with what the race tells of it: sectors, DRS zones, pit lane."""
     if outline.line is None:
-        return _ground(builder)
+        return _ground(cars, base)
     exact = outline.line
     line = exact.evenly(_SPACING)
     inner, outer = line.edges()
@@ -105,12 +104,12 @@ def geometry_of(
     )
 
 
-def _ground(builder: FrameBuilder) -> GeometryRecord:
+def _ground(cars: Sequence[Car], base: TimeBase) -> GeometryRecord:
     """Where the circuit is not known: the extent of the positions."""
+    shown = [car.positions.between(float(base.times[0]), float(base.times[-1])) for car in cars]
     spots = []
     for name in ("x", "y"):
-        values = builder.values[name]
-        known = values[values != MISSING]
+        known = np.concatenate([samples.values[name] for samples in shown])
         spots.append((float(known.min()), float(known.max())) if known.size else (0.0, 0.0))
     (left, right), (low, high) = spots
     margin = 0.05 * max(right - left, high - low, 1.0)
@@ -152,10 +151,13 @@ def _sectors(cars: Sequence[Car]) -> list[float]:
     return result if result[0] < result[1] else []
 
 
-def _drs_zones(builder: FrameBuilder) -> list[tuple[float, float]]:
+def _drs_zones(builder: SeriesBuilder) -> list[tuple[float, float]]:
     """Stretches where DRS was open again and again, as fractions of the lap."""
-    opened = builder.values["drs"] >= _OPEN_DRS
-    fraction = builder.progress[opened] % 1.0
+    places = []
+    for column in range(len(builder.schema.entities)):
+        opened = builder.frames_of(column, "drs") >= _OPEN_DRS
+        places.append(builder.progress[opened, column] % 1.0)
+    fraction = np.concatenate(places)
     fraction = fraction[~np.isnan(fraction)]
     if fraction.size < 1000:
         return []
@@ -174,7 +176,7 @@ def _drs_zones(builder: FrameBuilder) -> list[tuple[float, float]]:
 
 
 def _pit_lane(
-    cars: Sequence[Car], builder: FrameBuilder, base: TimeBase
+    cars: Sequence[Car], builder: SeriesBuilder, base: TimeBase
 ) -> list[tuple[float, float]]:
     """The way of the car whose visit took the median time."""
     visits = sorted(
@@ -186,11 +188,10 @@ def _pit_lane(
         return []
     _, column, entry, leave = visits[len(visits) // 2]
     frames = slice(base.frame(entry), base.frame(leave), 5)
-    x, y = builder.values["x"][frames, column], builder.values["y"][frames, column]
+    x, y = (np.rint(builder.frames_of(column, name, frames)) for name in ("x", "y"))
+    seen = ~np.isnan(x)
     path: list[tuple[float, float]] = []
-    for point in zip(x.tolist(), y.tolist(), strict=True):
-        if MISSING in point:
-            continue
+    for point in zip(x[seen].tolist(), y[seen].tolist(), strict=True):
         if not path or np.hypot(point[0] - path[-1][0], point[1] - path[-1][1]) > 50:
             path.append((float(point[0]), float(point[1])))
     return path
@@ -270,7 +271,7 @@ def _fastest_laps(
 def laps_of(
     cars: Sequence[Car],
     codes: Mapping[int, str],
-    builder: FrameBuilder,
+    builder: SeriesBuilder,
     base: TimeBase,
     total_laps: int | None,
 ) -> list[LapRecord]:
@@ -294,7 +295,7 @@ def laps_of(
             if end_frame is not None:
                 # Standings are held for a fifth of a second; look just past the line.
                 shown = min(end_frame + round(base.rate / 5), len(base.times) - 1)
-                place = int(builder.values["position"][shown, column])
+                place = int(builder.position[shown, column])
             records.append(
                 LapRecord(
                     entity=codes[car.number],
@@ -334,6 +335,6 @@ def stints_of(cars: Sequence[Car], codes: Mapping[int, str]) -> list[StintRecord
     ]
 
 
-def unseen_share(builder: FrameBuilder) -> float:
+def unseen_share(builder: SeriesBuilder) -> float:
     """Share of all cars' frames in which the car was lost, 0…1."""
-    return float((builder.values["status"] == CarStatus.UNSEEN).mean())
+    return float((builder.status == CarStatus.UNSEEN).mean())

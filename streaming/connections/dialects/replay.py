@@ -41,6 +41,7 @@ from ...playback.protocol import (
 )
 from ...playback.viewer import Viewer
 from ...rooms.state import RoomCommand
+from ...server.token_bucket import TokenBucket
 from ...store.catalogue import SessionInfo
 from ...store.open_recordings import StaleVersion
 from ...store.subset import subset_key, subset_schema
@@ -48,7 +49,6 @@ from ..lifecycle import Connection
 from ..pump import RETRY_SECONDS, Send
 from ..resume import ResumeError, issue_token, read_token
 from ..services import Services
-from ..token_bucket import TokenBucket
 from .welcome import hello_summary, pong, welcome
 
 

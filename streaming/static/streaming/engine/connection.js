@@ -4,17 +4,19 @@
  * main thread where there is none; it knows nothing of the page.
  */
 
+import { Downloads } from "./downloads.js";
 import { Layout } from "./layout.js";
 import { SUBPROTOCOL, backoff, closeMeaning, readControl, readData } from "./protocol.js";
-import { CorruptSegment, decodeSegment, inflate } from "./segment.js";
+import { decodeSegment, inflate } from "./segment.js";
 
 /** @typedef {import("./protocol.js").ClientMessage} ClientMessage */
 /** @typedef {import("./protocol.js").HelloOptions} HelloOptions */
 /** @typedef {import("./protocol.js").ServerMessage} ServerMessage */
 /** @typedef {import("./segment.js").Segment} Segment */
 
-/** @typedef {"overview"|"around"|"scrub"} Purpose why a segment is fetched */
-/** @typedef {{stride: number, index: number, pin: boolean, purpose: Purpose}} WantedSegment */
+/** @typedef {import("./downloads.js").DownloadReport} DownloadReport */
+/** @typedef {import("./downloads.js").Purpose} Purpose */
+/** @typedef {import("./downloads.js").WantedSegment} WantedSegment */
 
 /**
  * What the page asks of the connection.
@@ -35,16 +37,12 @@ import { CorruptSegment, decodeSegment, inflate } from "./segment.js";
  *   | {type: "segment", segment: Segment, seq: number, generation: number, bytes: number,
  *      decoding: number}
  *   | {type: "discarded", seq: number, generation: number}
- *   | {type: "fetched", stride: number, index: number, segment: Segment, pin: boolean}
- *   | {type: "not_fetched", stride: number, index: number}
  *   | {type: "round_trip", milliseconds: number}
  *   | {type: "lost", message: string}
  *   | {type: "refused", message: string}
- *   | {type: "problem", message: string}} Report
+ *   | DownloadReport} Report
  */
 
-/** Most HTTP requests for segments at a time. */
-const PARALLEL_FETCHES = 4;
 /** Milliseconds between two measurements of the round trip. */
 const PING_INTERVAL = 5000;
 /** Milliseconds after the end of an import within which the server sends a second welcome. */
@@ -57,7 +55,6 @@ export class Connection {
     /** @type {WebSocket | null} */
     this.socket = null;
     this.url = "";
-    this.segmentsPath = "";
     /** @type {HelloOptions | null} */
     this.hello = null;
     /** @type {string | undefined} */
@@ -80,11 +77,7 @@ export class Connection {
     this.pingTimer = 0;
     /** segments are inflated one after another, so that they arrive in their order */
     this.chain = Promise.resolve();
-    /** @type {WantedSegment[]} */
-    this.wanted = [];
-    this.fetching = 0;
-    /** @type {Map<Purpose, AbortController>} */
-    this.aborts = new Map();
+    this.downloads = new Downloads(post);
   }
 
   /** @param {Order} order */
@@ -102,14 +95,10 @@ export class Connection {
         this.generation = order.generation;
         break;
       case "fetch":
-        this.segmentsPath = order.path;
-        // What the viewer is looking for now comes before what may be useful later.
-        if (order.segments[0].purpose === "overview") this.wanted.push(...order.segments);
-        else this.wanted.unshift(...order.segments);
-        this.fetchNext();
+        this.downloads.want(order.path, order.segments);
         break;
       case "cancel":
-        this.cancel(order.purpose);
+        this.downloads.cancel(order.purpose);
         break;
       case "buffer":
         this.buffer = order.seconds;
@@ -194,6 +183,7 @@ export class Connection {
     if (message.schema !== null) {
       const { fields, entities } = message.schema;
       this.layout = new Layout(fields, entities, message.segment_frames);
+      this.downloads.layout = this.layout;
     }
     clearInterval(this.pingTimer);
     this.pingTimer = setInterval(() => this.ping(), PING_INTERVAL);
@@ -265,54 +255,6 @@ export class Connection {
     this.retryAfter = 0;
     this.attempt += 1;
     this.retryTimer = setTimeout(() => this.connect(), delay);
-  }
-
-  /** Forget the segments that were wanted for `purpose`. @param {Purpose} purpose */
-  cancel(purpose) {
-    const dropped = this.wanted.filter((entry) => entry.purpose === purpose);
-    this.wanted = this.wanted.filter((entry) => entry.purpose !== purpose);
-    for (const { stride, index } of dropped) {
-      this.post({ type: "not_fetched", stride, index });
-    }
-    this.aborts.get(purpose)?.abort();
-    this.aborts.delete(purpose);
-  }
-
-  fetchNext() {
-    while (this.fetching < PARALLEL_FETCHES && this.wanted.length > 0) {
-      const entry = this.wanted.shift();
-      if (entry !== undefined) void this.fetch(entry);
-    }
-  }
-
-  /** @param {WantedSegment} entry */
-  async fetch(entry) {
-    const { stride, index, pin, purpose } = entry;
-    let abort = this.aborts.get(purpose);
-    if (abort === undefined) {
-      abort = new AbortController();
-      this.aborts.set(purpose, abort);
-    }
-    this.fetching += 1;
-    try {
-      const response = await fetch(`${this.segmentsPath}${stride}/${index}`, {
-        signal: abort.signal,
-      });
-      if (!response.ok || this.layout === null) {
-        this.post({ type: "not_fetched", stride, index });
-        return;
-      }
-      const payload = await inflate(new Uint8Array(await response.arrayBuffer()));
-      const segment = decodeSegment(payload, this.layout);
-      this.post({ type: "fetched", stride, index, segment, pin }, [segment.data.buffer]);
-    } catch (error) {
-      this.post({ type: "not_fetched", stride, index });
-      // After a network error the segment is fetched again, or comes over the socket.
-      if (error instanceof CorruptSegment) this.post({ type: "problem", message: String(error) });
-    } finally {
-      this.fetching -= 1;
-      this.fetchNext();
-    }
   }
 }
 

@@ -56,7 +56,7 @@ const CAPACITY = 240;
 /** @extends {Emitter<EngineEvents>} */
 export class Engine extends Emitter {
   /**
-   * @param {{socketUrl: string, segmentsPath: (version: string) => string, now: () => number,
+   * @param {{url: string, segmentsPath: (version: string) => string, now: () => number,
    *   link?: (receive: (report: Report) => void) => (order: Order) => void}} options
    */
   constructor(options) {
@@ -93,9 +93,11 @@ export class Engine extends Emitter {
     this.behind = 8;
     this.order = (options.link ?? openLink)((message) => this.receive(message));
     this.fetcher = new Fetcher(this.order);
+    /** whether there is no server: only files, which are fetched as they are needed */
+    this.files = !/^wss?:/.test(options.url);
     this.order({
       type: "open",
-      url: options.socketUrl,
+      url: options.url,
       hello: { encoding: "segments", window: WINDOW, lead: LEAD },
     });
   }
@@ -208,6 +210,7 @@ export class Engine extends Emitter {
     this.order({ type: "generation", generation });
     this.order({ type: "cancel", purpose: "scrub" });
     this.command({ action: "seek", frame: target, generation });
+    if (this.files) this.fetcher.jumped();
     this.prefetch();
     this.emit("seek", target);
   }
@@ -303,11 +306,11 @@ export class Engine extends Emitter {
         this.acknowledge();
         break;
       case "fetched":
-        this.fetcher.answered(report.stride, report.index);
+        this.fetcher.answered(report.stride, report.index, true);
         this.hold(report.segment, report.pin);
         break;
       case "not_fetched":
-        this.fetcher.answered(report.stride, report.index);
+        this.fetcher.answered(report.stride, report.index, false);
         break;
       case "round_trip":
         this.roundTrip = report.milliseconds;
@@ -379,7 +382,7 @@ export class Engine extends Emitter {
     }
     const again = this.buffer !== null && session.version === this.version;
     const layout = new Layout(schema.fields, schema.entities, welcome.segment_frames);
-    if (!again) this.open(layout, session);
+    if (!again) this.open(layout, welcome);
     this.buffer?.grow(session.frame_count);
     this.emit("welcome", { again });
     if (again && !this.conversation.returnsToRoom(welcome)) this.restore(welcome);
@@ -387,8 +390,8 @@ export class Engine extends Emitter {
     this.emit("status");
   }
 
-  /** @param {Layout} layout @param {import("./protocol.js").SessionInfo} session */
-  open(layout, session) {
+  /** @param {Layout} layout @param {Welcome} welcome */
+  open(layout, { session, strides }) {
     const buffer = new SegmentBuffer(layout.segmentFrames, session.frame_count, CAPACITY);
     this.version = session.version;
     this.layout = layout;
@@ -397,6 +400,7 @@ export class Engine extends Emitter {
     this.clock.frameRate = session.frame_rate;
     this.status = "paused";
     this.clock.jump(Math.min(this.clock.position, this.frameCount - 1), this.now());
+    if (strides !== undefined) this.fetcher.strides = strides;
     this.fetcher.open(buffer, this.options.segmentsPath(this.version));
   }
 
@@ -483,6 +487,7 @@ export class Engine extends Emitter {
       this.updateStatus();
       return clock.position;
     }
+    if (this.files) this.fetcher.ahead(buffer, clock, LEAD, now);
     const limit = buffer.reach(clock.position, this.direction, this.coarsest);
     const frame = clock.advance(now, limit);
     if (this.credit.waiting.length > 0) this.acknowledge();

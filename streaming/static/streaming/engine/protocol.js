@@ -45,6 +45,7 @@ import { decode } from "./msgpack.js";
  * @property {boolean} [resumed] whether the server knows where this viewer was
  * @property {string} [room] that the viewer has been put back into
  * @property {string} [resume]
+ * @property {number[]} [strides] that there are files of, ascending; all without it
  */
 
 /**

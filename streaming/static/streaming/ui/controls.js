@@ -161,11 +161,15 @@ export class Controls {
   setRecording(recording) {
     this.recording = recording;
     const laps = recording.lapStarts;
-    this.lap.replaceChildren(make("option", { value: "" }, "Lap…"));
+    const { parts } = recording;
+    this.lap.replaceChildren(make("option", { value: "" }, parts.length > 1 ? "Part…" : "Lap…"));
+    parts.forEach(({ name }, i) => {
+      if (parts.length > 1) this.lap.append(make("option", { value: String(i + 1) }, name));
+    });
     for (let n = 1; n < laps.length; n++) {
       if (laps[n] !== undefined) this.lap.append(make("option", { value: String(n) }, `Lap ${n}`));
     }
-    this.lap.hidden = laps.length < 2;
+    this.lap.hidden = laps.length < 2 && parts.length < 2;
     this.show();
   }
 
@@ -220,9 +224,10 @@ export class Controls {
     if (next !== undefined) this.setSpeed(next * this.engine.direction);
   }
 
-  /** @param {number} number */
+  /** To a lap, or to a part of a qualifying. @param {number} number */
   jumpToLap(number) {
-    const frame = this.recording?.lapStarts[number];
+    const { recording } = this;
+    const frame = recording?.parts[number - 1]?.green_frame ?? recording?.lapStarts[number];
     if (frame !== undefined) this.engine.seek(frame);
     this.lap.value = "";
   }

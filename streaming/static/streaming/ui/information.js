@@ -33,6 +33,8 @@ export class Information {
     this.fastest = byId("fastest-lap");
     const { field } = recording;
     byId("lap-fact").hidden = !recording.isRace;
+    const label = byId("lap-fact").querySelector("dt");
+    if (label !== null) setText(label, recording.isTimed ? "Session" : "Lap");
     byId("flag-fact").hidden = field.track_status < 0;
     byId("fastest-fact").hidden = field.best_lap_time < 0;
     const weather = byId("weather");
@@ -102,12 +104,24 @@ export class Information {
 
   /** @param {number} frame */
   updateLap(frame) {
+    if (this.recording.isTimed) {
+      this.updatePart(frame);
+      return;
+    }
     const { sampler, field, totalLaps } = this.recording;
     let lap = sampler.held(field.leader_lap);
     if (!Number.isFinite(lap)) lap = this.recording.lapAt(frame);
     const shown = totalLaps === null ? lap : Math.min(lap, totalLaps);
     const text = `${Math.max(0, shown)}${totalLaps === null ? "" : ` / ${totalLaps}`}`;
     setText(this.lap, text);
+  }
+
+  /** The part of the session and its clock. @param {number} frame */
+  updatePart(frame) {
+    const { sampler, field } = this.recording;
+    const name = this.recording.partAt(frame)?.name ?? "";
+    const left = sampler.held(field.session_clock);
+    setText(this.lap, `${name} ${Number.isFinite(left) ? clockTime(left) : ""}`.trim() || "–");
   }
 
   updateFlag() {

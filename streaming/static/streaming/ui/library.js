@@ -14,7 +14,14 @@ const form = /** @type {HTMLFormElement} */ (document.getElementById("filters"))
 for (const select of form.querySelectorAll("select")) {
   select.addEventListener("change", () => form.requestSubmit());
 }
-form.addEventListener("submit", () => {
+const files = document.body.dataset.files !== undefined;
+form.addEventListener("submit", (event) => {
+  if (files) {
+    // No server would search.
+    event.preventDefault();
+    filterCards();
+    return;
+  }
   // Empty filters are left out of the address.
   for (const field of /** @type {NodeListOf<HTMLInputElement>} */ (
     form.querySelectorAll("input, select")
@@ -43,6 +50,23 @@ const csrf = document.body.dataset.csrf;
 if (csrf !== undefined) {
   if (document.getElementById("add-button") !== null) new AddRecording(csrf, announce);
   new ManageSession(csrf, announce);
+}
+
+/** Show the cards that the filters choose. */
+function filterCards() {
+  const chosen = new FormData(form);
+  const text = String(chosen.get("q") ?? "").toLowerCase();
+  let shown = 0;
+  for (const card of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(".card"))) {
+    const { kind, year, title = "" } = card.dataset;
+    card.hidden =
+      !title.toLowerCase().includes(text) ||
+      !["", kind].includes(String(chosen.get("kind") ?? "")) ||
+      !["", year].includes(String(chosen.get("year") ?? ""));
+    if (!card.hidden) shown += 1;
+  }
+  const count = document.querySelector(".results [role=status]");
+  if (count !== null) count.textContent = `${shown} session${shown === 1 ? "" : "s"}`;
 }
 
 /** Show the progress of imports; draw their cards anew when one ends. */

@@ -32,17 +32,16 @@ import { Track } from "./track.js";
  */
 
 class Player {
-  /** @param {string} slug of the session */
-  constructor(slug) {
-    this.api = new Api(slug);
+  /** @param {string} slug of the session @param {URL | null} files its folder, without a server */
+  constructor(slug, files) {
+    this.api = new Api(slug, files);
     this.selection = new Selection();
     this.meter = new FrameMeter(performance.now());
     /** @type {RecordingView | null} */
     this.view = null;
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
     // First of all, so that the frames are on their way while the page is being built.
     this.engine = new Engine({
-      socketUrl: `${scheme}://${location.host}/ws/sessions/${slug}/`,
+      url: this.api.connection,
       segmentsPath: (version) => this.api.segmentsPath(version),
       now: () => performance.now(),
     });
@@ -160,4 +159,5 @@ class Player {
   }
 }
 
-new Player(document.body.dataset.slug ?? "").start();
+const { slug = "", files } = document.body.dataset;
+new Player(slug, files === undefined ? null : new URL(files, location.href)).start();

@@ -96,7 +96,7 @@ export class RecordingView {
     timeline.setRecording(recording);
     this.board.tablesArrived();
     this.panels.tablesArrived();
-    if (recording.isRace) {
+    if (recording.isRace && !recording.isTimed) {
       const grid = await api.standings(recording.raceStartFrame);
       this.board.setGrid(grid?.standings ?? []);
     }
