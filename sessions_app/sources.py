@@ -117,6 +117,12 @@ def _is_itself(path: Path) -> bool:
         return False
 
 
+def fetching_importers(downloads: object) -> tuple[str, ...]:
+    """The importers that fetch a session by year, circuit and kind. downloads: the setting that
+    says from where and into which folder; None where nothing is fetched."""
+    return () if downloads is None else ("openf1",)
+
+
 def require_importer(name: str) -> None:
     """Raises: ImporterMissing if that importer, or what it reads with, is not installed."""
     if name == "fastf1":

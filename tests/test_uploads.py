@@ -262,3 +262,23 @@ class TestAgain:
         assert client.delete("/api/sessions/play", headers=TOKEN).status_code == 204
         assert left(folder) == []
         assert not ImportJob.objects.exists()
+
+
+class TestFetched:
+    def ask(self, client: Client) -> Any:
+        body = {"format": "openf1", "year": 2024, "circuit": "Monaco", "session": "qualifying"}
+        return client.post("/api/sessions", body, content_type="application/json", headers=TOKEN)
+
+    def test_a_session_of_a_server(self, client: Client, settings) -> None:
+        settings.TASKS = {"default": {"BACKEND": "django_tasks.backends.dummy.DummyBackend"}}
+        settings.DOWNLOADS = object()
+        answer = self.ask(client)
+        assert (answer.status_code, answer.json()["session_id"]) == (202, "Monaco-2024-qualifying")
+        job = ImportJob.objects.get()
+        assert (job.importer, job.source) == ("openf1", "")
+        assert job.options == {"year": 2024, "circuit": "Monaco", "session": "qualifying"}
+
+    def test_where_nothing_is_fetched(self, client: Client, settings) -> None:
+        settings.DOWNLOADS = None
+        assert self.ask(client).status_code == 501
+        assert not Session.objects.exists()

@@ -14,24 +14,39 @@ from ..access import Action, decide
 from ..f1_front_end import SESSION_TYPES, session_id
 from ..jobs import enqueue
 from ..models import ImportJob, Session
-from ..sources import ImporterMissing, Source, UnknownSource, find_source, require_importer, slug_of
+from ..sources import (
+    ImporterMissing,
+    Source,
+    UnknownSource,
+    fetching_importers,
+    find_source,
+    require_importer,
+    slug_of,
+)
 from ..uploads import UnknownUpload, find_upload
 from .errors import ApiError, ErrorOut
-from .schemas import FastF1Import, ImportOut, ImportRefusedOut, NamedImport, UploadImport
+from .schemas import (
+    FastF1Import,
+    FetchImport,
+    ImportOut,
+    ImportRefusedOut,
+    NamedImport,
+    UploadImport,
+)
 from .visitors import facts_of, require, require_for, visitor_of
 
 
 async def import_session(
-    request: HttpRequest, wanted: NamedImport | FastF1Import | UploadImport
+    request: HttpRequest, wanted: NamedImport | FastF1Import | UploadImport | FetchImport
 ) -> Status[ImportOut]:
     """Answers at once: 202 if an import has begun, 200 if the session is there already.
 
     Starting an import takes a login as staff or a token; being told of a session that is there
-    takes neither. Progress is in the session, and on its socket. An upload never counts for a
-    session that is there: 409, unless that failed, or `refresh` is asked for.
+    takes neither. Progress is in the session, and on its socket. What is uploaded or fetched never
+    counts for a session that is there: 409, unless that failed, or `refresh` is asked for.
     """
-    if isinstance(wanted, UploadImport):
-        return await _import_upload(request, wanted)
+    if isinstance(wanted, UploadImport | FetchImport):
+        return await _import_new(request, wanted)
     if not isinstance(wanted, FastF1Import):
         return await _import_named(request, wanted)
     try:
@@ -41,10 +56,15 @@ async def import_session(
         raise
 
 
-async def _import_upload(request: HttpRequest, wanted: UploadImport) -> Status[ImportOut]:
+async def _import_new(
+    request: HttpRequest, wanted: UploadImport | FetchImport
+) -> Status[ImportOut]:
     visitor = await visitor_of(request)
     require(visitor, request, Action.IMPORT)
-    job = await sync_to_async(_enqueue_upload)(wanted, visitor.user)
+    if isinstance(wanted, UploadImport):
+        job = await sync_to_async(_enqueue_upload)(wanted, visitor.user)
+    else:
+        job = await sync_to_async(_enqueue_fetch)(wanted, visitor.user)
     return Status(202, import_answer(job.session, job.pk))
 
 
@@ -55,6 +75,38 @@ def _enqueue_upload(wanted: UploadImport, owner: int | None) -> ImportJob:
     except UnknownUpload as error:
         raise ApiError(422, f"upload: {error}.", code="unknown_upload") from error
     name = upload.path.name
+    return _enqueue_new(
+        wanted, name, upload.source, wanted.format or "", {"title": wanted.title}, owner
+    )
+
+
+def _enqueue_fetch(wanted: FetchImport, owner: int | None) -> ImportJob:
+    """Raises: ApiError 409, 501."""
+    known = fetching_importers(getattr(settings, "DOWNLOADS", None))
+    if wanted.format not in known:
+        expected = " or ".join(known) or "none"
+        raise ApiError(
+            501,
+            f"format {wanted.format!r} fetches nothing here: expected {expected}.",
+            code="importer_missing",
+        )
+    options = wanted.model_dump(include={"year", "circuit", "session", "title"})
+    name = f"{wanted.circuit} {wanted.year} {wanted.session}"
+    return _enqueue_new(wanted, name, "", wanted.format, options, owner)
+
+
+def _enqueue_new(
+    wanted: UploadImport | FetchImport,
+    name: str,
+    source: str,
+    importer: str,
+    options: dict[str, Any],
+    owner: int | None,
+) -> ImportJob:
+    """A job for a session that is not there yet, or failed, or is to be imported again.
+
+    Raises: ApiError 409, 501.
+    """
     slug = wanted.slug or _free_slug(slug_of(name) or "upload")
     there = Session.objects.filter(slug=slug).first()
     if there is not None and there.state != Session.State.FAILED and not wanted.refresh:
@@ -62,19 +114,19 @@ def _enqueue_upload(wanted: UploadImport, owner: int | None) -> ImportJob:
             409, f"Session {slug!r} is there already: choose another slug, or refresh it."
         )
     try:
-        require_importer(wanted.format or "")
+        require_importer(importer)
     except ImporterMissing as error:
         raise ApiError(501, f"{error}.", code="importer_missing") from error
     job, is_new = enqueue(
         slug,
         title=wanted.title or name,
-        importer=wanted.format or "",
-        source=upload.source,
-        options={"title": wanted.title} if wanted.title else {},
+        importer=importer,
+        source=source,
+        options={key: value for key, value in options.items() if value},
         access=wanted.access,
         owner=owner,
     )
-    if not is_new and job.source != upload.source:
+    if not is_new and job.source != source:
         raise ApiError(409, f"Session {slug!r} is being imported from something else.")
     return job
 

@@ -405,6 +405,25 @@ class UploadImport(Schema):
     refresh: bool = False
 
 
+class FetchImport(Schema):
+    """Import a session from a server that has it, such as OpenF1's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$", description="openf1.")]
+    year: Annotated[int, Field(ge=1950, le=2100)]
+    circuit: Annotated[
+        str, Field(min_length=1, max_length=60, description="As people call it: monaco.")
+    ]
+    session: Annotated[
+        str, Field(max_length=40, description="race, qualifying, practice 1… or R, Q, FP1…")
+    ] = "race"
+    slug: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,79}$")] | None = None
+    title: Annotated[str, Field(max_length=200)] = ""
+    access: Access = None
+    refresh: bool = False
+
+
 class UploadOut(Schema):
     """A whole upload."""
 

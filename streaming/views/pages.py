@@ -27,6 +27,7 @@ from sessions_app.access import (
 )
 from sessions_app.credentials import LINK_PLACES, link_cookie
 from sessions_app.models import Geometry, ImportJob, Session
+from sessions_app.sources import fetching_importers
 from sessions_app.visitors import listed, visitor_of_user
 
 from ..worker import worker_of
@@ -72,6 +73,7 @@ def library(request: HttpRequest) -> HttpResponse:
         "may_add": decide(visitor, Action.UPLOAD).allowed,
         "accesses": Session.Access,
         "upload_bytes": settings.UPLOAD_BYTES,
+        "fetching": fetching_importers(getattr(settings, "DOWNLOADS", None)),
         "chosen": chosen,
         "query": query.urlencode(),
         "kinds": visible.order_by("kind").values_list("kind", flat=True).distinct(),

@@ -9,6 +9,19 @@ import { answerOf, asker, Refused } from "./requests.js";
 
 /** @typedef {import("./chosen_files.js").Chosen} Chosen */
 
+/** Kinds of session that a server has, as importers understand them. */
+const KINDS = [
+  "race",
+  "qualifying",
+  "sprint",
+  "sprint qualifying",
+  "practice 1",
+  "practice 2",
+  "practice 3",
+];
+/** @type {Record<string, string>} */
+const SERVERS = { openf1: "OpenF1" };
+
 export class AddRecording {
   /** @param {string} csrf @param {(text: string) => void} announce */
   constructor(csrf, announce) {
@@ -62,7 +75,9 @@ export class AddRecording {
       this.problem,
       make("div", { class: "field-row" }, this.start, this.stop),
     );
-    this.dialog = makeDialog("add-recording", "Add a recording", form);
+    const fetching = (byId("add-button").dataset.fetching ?? "").split(" ").filter(Boolean);
+    const parts = fetching.length > 0 ? [form, this.fetchForm(fetching)] : [form];
+    this.dialog = makeDialog("add-recording", "Add a recording", ...parts);
     this.files.addEventListener("change", () => this.choose(filesOfInput(this.files.files)));
     this.folder.addEventListener("change", () => this.choose(filesOfInput(this.folder.files)));
     form.addEventListener("submit", (event) => {
@@ -72,6 +87,61 @@ export class AddRecording {
     this.stop.addEventListener("click", () => this.request?.abort());
     byId("add-button").addEventListener("click", () => this.dialog.showModal());
     this.acceptDrops();
+  }
+
+  /**
+   * A session from a server that has it.
+   * @param {string[]} formats importers that fetch
+   */
+  fetchForm(formats) {
+    const format = make("select", { id: "fetch-format" });
+    for (const name of formats) {
+      format.append(make("option", { value: name }, SERVERS[name] ?? name));
+    }
+    const year = make("input", {
+      type: "number",
+      id: "fetch-year",
+      min: "1950",
+      max: "2100",
+      required: "",
+      value: String(new Date().getFullYear()),
+    });
+    const circuit = make("input", {
+      type: "text",
+      id: "fetch-circuit",
+      maxlength: "60",
+      required: "",
+      placeholder: "for example monaco",
+    });
+    const kind = make("select", { id: "fetch-kind" });
+    for (const name of KINDS) kind.append(make("option", {}, name));
+    const problem = make("p", { role: "alert", class: "problem" });
+    const form = make(
+      "form",
+      { class: "add-form" },
+      row("fetch-format", "Server", format),
+      row("fetch-year", "Year", year),
+      row("fetch-circuit", "Circuit", circuit),
+      row("fetch-kind", "Session", kind),
+      problem,
+      make("button", { type: "submit", class: "button primary" }, "Fetch and import"),
+    );
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      problem.textContent = "";
+      const wanted = {
+        format: format.value,
+        year: Number(year.value),
+        circuit: circuit.value.trim(),
+        session: kind.value,
+        access: this.access.value,
+        title: this.title.value.trim(),
+      };
+      this.ask("POST", "/api/sessions", wanted)
+        .then(({ session_id }) => this.begun(session_id))
+        .catch((error) => (problem.textContent = error.message));
+    });
+    return make("details", {}, make("summary", {}, "Or fetch it from a server"), form);
   }
 
   /** Anywhere on the page: a file that misses a target would replace the page. */
@@ -145,7 +215,7 @@ export class AddRecording {
       location.assign("/");
       return;
     }
-    this.announce("The upload is complete, its import has begun.");
+    this.announce("The import has begun.");
     card.querySelector("a")?.focus();
   }
 
