@@ -88,14 +88,14 @@ class Incoming:
         Raises: UnsafeArchive for a name that is refused; OSError.
         """
         self.end_file()
+        path = inner_path(name)
+        if path is None:
+            return
         self.files += 1
         if self.files > self._bounds.files:
             raise UnsafeArchive(
                 f"more than {self._bounds.files:,} files: expected fewer (IMPORT_FILES)"
             )
-        path = inner_path(name)
-        if path is None:
-            return
         if len(path.parts) == 1:
             path = PurePosixPath(LOOSE) / path
         target = self._folder.path / path

@@ -10,10 +10,13 @@ from django.test import Client
 
 from sessions_app.f1_front_end import Named, named_by, plain_row, team_id
 from sessions_app.models import Session
+from sessions_app.racing import CarStatus
 from streaming.connections.dialects.plain_metadata import read_plain_metadata
 from streaming.playback.command_parser import parse_command
 from streaming.playback.commands import CommandError, Seek
+from streaming.store.rows import encode_rows
 
+from .samples import small_race
 from .small_race import store_small_race
 
 LAP = {"year": 2024, "round_num": 8, "session_type": "R"}
@@ -157,11 +160,13 @@ def test_teams_have_fastf1s_ids() -> None:
 
 
 def test_retired_cars_are_named_as_there() -> None:
-    row = {"drivers": {"AAA": {"lap": 1, "status": "retired"}, "retired": {"status": "pit"}}}
-    plain = msgpack.unpackb(plain_row(msgpack.packb(row)))
-    assert plain == {
-        "drivers": {"AAA": {"lap": 1, "status": "Retired"}, "retired": {"status": "pit"}}
-    }
+    columns = small_race(0.2, cars=3).columns
+    columns.values["status"][:, 1] = CarStatus.RETIRED
+    for row in encode_rows(columns, 0, recorded=columns.schema):
+        before, plain = (msgpack.unpackb(data)["drivers"] for data in (row, plain_row(row)))
+        assert [car["status"] for car in plain.values()] == ["track", "Retired", "track"]
+        before["C01"]["status"] = "Retired"
+        assert plain == before
 
 
 @pytest.mark.parametrize("text", ['{"frame": -5}', '{"time": -0.5}'])

@@ -199,6 +199,7 @@ export class AddRecording {
       this.problem.textContent = error.message;
     } finally {
       this.busy(false);
+      if (this.dialog.open) this.start.focus();
     }
   }
 

@@ -85,7 +85,7 @@ export class ManageSession {
     this.report.replaceChildren();
     this.dialog.showModal();
     const api = new Api(slug);
-    const [session, report] = await Promise.all([api.session(), api.report()]);
+    const session = await api.session();
     if (this.slug !== slug || session === null) return;
     const running = session.job?.state === "queued" || session.job?.state === "running";
     this.cancel.hidden = !running;
@@ -94,6 +94,8 @@ export class ManageSession {
     const parts = [];
     if (session.job?.error) parts.push(make("h3", {}, "Why the last import failed"));
     if (session.job?.error) parts.push(make("p", { class: "problem" }, session.job.error));
+    // Without a recording there is none.
+    const report = session.version === "" ? null : await api.report();
     if (report !== null) parts.push(make("h3", {}, "Import"), ...reportParts(report));
     this.report.replaceChildren(...parts);
   }
