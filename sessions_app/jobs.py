@@ -169,12 +169,17 @@ def _read_upload(job: ImportJob, read: ReadAt, progress: Progress) -> ImportResu
             source = source_at(path.name, path)
             importer = job.importer or source.importer
             ImportJob.objects.filter(pk=job.pk).update(importer=importer)
-            return read(
-                path if importer != source.importer else source.path,
-                importer,
-                source.options,
-                lambda f, text: progress(UNPACKING_SHARE + (1 - UNPACKING_SHARE) * f, text),
-            )
+            try:
+                return read(
+                    path if importer != source.importer else source.path,
+                    importer,
+                    source.options,
+                    lambda f, text: progress(UNPACKING_SHARE + (1 - UNPACKING_SHARE) * f, text),
+                )
+            except ImportSourceError as error:
+                # Where it was unpacked tells nobody anything, and is gone by now.
+                error.args = (str(error).replace(f"{path.parent}/", ""),)
+                raise
     except (UnsafeArchive, SourceTooLarge):
         remove_upload(job.source)
         raise

@@ -194,6 +194,7 @@ class TestHostile:
         assert (found["state"], found["job"]["state"]) == ("failed", "failed")
         assert reason in found["job"]["error"]
         assert "\n" not in found["job"]["error"]
+        assert str(folder) not in found["job"]["error"]
         assert [name for name in left(folder) if name.startswith(".")] == []
         if reason != "expected":
             assert left(folder) == []
