@@ -8,7 +8,7 @@ The name of such a folder says what state it is in:
 
 Whoever fills a hidden folder holds it with flock(2) and removes it at the end. The kernel gives the
 lock up when its holder ends, whatever the end was, so that a hidden folder which nobody holds is a
-leftover: `remove_leftovers` takes it away, at the start of a process and with every upload and
+leftover: `remove_unheld` takes it away, at the start of a process and with every upload and
 import.
 """
 
@@ -195,18 +195,33 @@ def opened(upload: Upload, bounds: Bounds, progress: Progress) -> Iterator[Path]
         held.remove()
 
 
-def remove_leftovers(now: float | None = None) -> None:
-    """Remove hidden folders that nobody holds, and uploads that are too old and needed by no
-    import. now: Unix seconds."""
-    folder = Path(settings.UPLOADS_DIR)
-    if not folder.is_dir():
-        return
-    too_old = (time.time() if now is None else now) - settings.UPLOAD_SECONDS
-    for path in folder.iterdir():
+def remove_unheld() -> None:
+    """Remove the hidden folders of processes that were killed. Asks no database."""
+    for path in _folders():
         if path.name.startswith("."):
             _remove_unless_held(path)
-        elif path.stat().st_mtime < too_old and not _is_needed(path.name):
+
+
+def remove_leftovers(now: float | None = None) -> None:
+    """The same, and remove uploads that are too old and needed by no import. now: Unix seconds."""
+    remove_unheld()
+    too_old = (time.time() if now is None else now) - settings.UPLOAD_SECONDS
+    for path in _folders():
+        if _ID.fullmatch(path.name) and _time_of(path) < too_old and not _is_needed(path.name):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _folders() -> list[Path]:
+    folder = Path(settings.UPLOADS_DIR)
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _time_of(path: Path) -> float:
+    """When it became whole, in Unix seconds; 0 if another process has just removed it."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _is_needed(id_: str) -> bool:

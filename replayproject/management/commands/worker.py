@@ -15,7 +15,7 @@ from django.db import connection
 from replayproject.asgi import application
 from replayproject.orphan import end_with_parent
 from sessions_app.api import uploads
-from sessions_app.uploads import remove_leftovers
+from sessions_app.uploads import remove_unheld
 from streaming.server.daphne import run_server
 from streaming.server.limits import BodyRule, Limits
 
@@ -45,7 +45,7 @@ class Command(BaseCommand):
             # One thread runs the queries of all viewers: one that waits for a lock delays all.
             connection.settings_dict["OPTIONS"]["timeout"] = SQLITE_SECONDS
         # Of a worker that was killed while it received an upload.
-        remove_leftovers()
+        remove_unheld()
         worker = application.worker
 
         def listening(_port: int) -> None:
