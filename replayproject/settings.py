@@ -215,6 +215,10 @@ DOWNLOADS = Downloads(
     openf1_url=_base_url("OPENF1_URL", "https://api.openf1.org/v1"),
     openf1_per_minute=_number("OPENF1_PER_MINUTE", 30, 1, 100_000),
 )
+# What may be uploaded to be imported, and how long an upload waits for that.
+UPLOADS_DIR = DATA_DIR / "uploads"
+UPLOAD_BYTES = _number("UPLOAD_MB", 1_000, 1, 1_000_000) * 1_000_000
+UPLOAD_SECONDS = _number("UPLOAD_HOURS", 24, 1, 8_760) * 3600
 IMPORT_MEMORY_BYTES = _number("IMPORT_MEMORY_MB", 4_000, 2_000, 1_000_000) * 1_000_000
 
 # Recordings older than that, and the oldest while all take more room, are removed; 0: none.

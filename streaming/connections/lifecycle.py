@@ -180,6 +180,9 @@ class Connection:
         """Handle a message. Raises: CommandError, which is sent to the client as `error`."""
         raise NotImplementedError
 
+    def not_admitted(self, reason: str) -> None:
+        """The client is refused; the socket closes next. reason: in words."""
+
     def session_changed(self, info: SessionInfo) -> None:
         """A session that is being imported or live has changed. info: its present state."""
         raise NotImplementedError
@@ -386,6 +389,7 @@ class Connection:
         except Refused as refused:
             if refused.limit:
                 self._services.registry.refused(refused.limit)
+            self.not_admitted(refused.reason)
             self.pump.close(refused.code, bye(refused.reason, refused.retry_after))
             return
         self.info, self.visitor = info, visitor
