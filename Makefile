@@ -24,7 +24,7 @@ lint: $(VENV)/.dev ## style, types, imports and spelling, two at a time
 	@$(MAKE) --no-print-directory --output-sync=target -j 2 lint-types lint-pages lint-style
 
 lint-types:
-	$(BIN)/mypy replayproject sessions_app streaming faults tests benchmarks
+	$(BIN)/mypy replayproject sessions_app streaming faults tests benchmarks examples
 
 lint-style:
 	$(BIN)/ruff check .

@@ -22,6 +22,8 @@ from sessions_app.api import (
 )
 from streaming.api.connections import router as connections
 from streaming.api.frames import router as frames
+from streaming.api.pictures import router as pictures
+from streaming.api.producers import router as producers
 
 DESCRIPTION = """\
 Recorded sessions: what moved, where, and what happened. Frames are best taken from the WebSocket
@@ -95,4 +97,6 @@ api.add_router("", links.router)
 api.add_router("", tokens.router)
 api.add_router("", f1_front_end.router)
 api.add_router("", frames)
+api.add_router("", pictures)
+api.add_router("", producers)
 api.add_router("", connections)

@@ -40,6 +40,7 @@ from sessions_app.access import Action, Scope, SessionFacts, Visitor, decide, li
 from sessions_app.credentials import make_link, make_token
 from sessions_app.models import ApiToken, Session, ShareLink
 from sessions_app.visitors import listed
+from streaming.live.wire import SUBPROTOCOL as INGEST_SUBPROTOCOL
 from streaming.playback.protocol import SUBPROTOCOL
 from streaming.routing import no_such_path, websocket_urlpatterns
 from streaming.worker import WORKER, WithWorker, Worker
@@ -89,6 +90,27 @@ WATCH = table("""
 """)
 SOCKET = {**WATCH, "unknown_token": "1111", "revoked_token": "1111"}
 """A handshake with a wrong token is refused, whatever the session."""
+INGEST = table("""
+    anonymous         1 1 1 1
+    user              3 3 3 3
+    owner             + + + +
+    member            3 3 3 3
+    staff             + + + +
+    observer          + + + +
+    operator          + + + +
+    superuser         + + + +
+    bootstrap         + + + +
+    unknown_token     1 1 1 1
+    revoked_token     1 1 1 1
+    read_token        3 3 3 3
+    import_token      3 3 3 3
+    ingest_token      + + + +
+    operate_token     3 3 3 3
+    users_read_token  3 3 3 3
+    link              1 1 1 1
+    revoked_link      1 1 1 1
+    expired_link      1 1 1 1
+""")
 PLAYER = {
     **{caller: letters.replace("1", "L") for caller, letters in WATCH.items()},
     # Pages know logins and links only.
@@ -175,12 +197,16 @@ OPERATIONS: dict[str, tuple[dict[str, str], Any]] = {
     "get_frames": (WATCH, None),
     "get_segment": (WATCH, None),
     "get_recording": (WATCH, None),
+    "stream_pictures": (WATCH, None),
+    "get_snapshot": (WATCH, None),
     "list_links": (EDIT, None),
     "make_link": (EDIT, {}),
     "revoke_link": (EDIT, None),
     "list_tokens": (MAKE_TOKENS, None),
     "make_token": (MAKE_TOKENS, {"name": "t", "scopes": ["read"]}),
     "revoke_token": (MAKE_TOKENS, None),
+    "list_producers": (OBSERVE, None),
+    "stop_producer": (OPERATE, None),
     "list_connections": (OBSERVE, None),
     "get_connections_report": (OBSERVE, None),
     "get_connection": (OBSERVE, None),
@@ -228,7 +254,12 @@ MODELS = {
 MODEL_PAGES = {"changelist", "add", "history", "delete", "change", "password_change"}
 LIVE_PAGES = {"changelist", "closed", "ended", "workers", "change"}
 LIVE_MODEL = "streaming_liveconnection"
-SOCKETS = (r"^ws/sessions/(?P<slug>[^/]+)/?$", r"^ws/replay/(?P<slug>[^/]+)/?$")
+SOCKETS = {
+    r"^ws/sessions/(?P<slug>[^/]+)/?$": (SOCKET, (SUBPROTOCOL, "")),
+    r"^ws/replay/(?P<slug>[^/]+)/?$": (SOCKET, (SUBPROTOCOL, "")),
+    r"^ws/ingest/(?P<slug>[^/]+)/?$": (INGEST, (INGEST_SUBPROTOCOL,)),
+}
+"""Expected, and the subprotocols that are tried."""
 VALUES: dict[str, object] = {
     "version": VERSION, "entity": "AAA", "lap": 1, "stride": 1, "index": 0, "token_id": 999_999,
     "link_id": 999_999, "connection_id": "none", "object_id": "999999", "id": "999999",
@@ -482,9 +513,11 @@ async def wrong_answers(callers: Callers, pattern: str) -> dict[tuple[str, str, 
     worker = Worker()
     service = WithWorker(SessionMiddlewareStack(URLRouter(websocket_urlpatterns)), worker)
     wrong = {}
-    for caller, letters in SOCKET.items():
+    expected, subprotocols = SOCKETS[pattern]
+    for caller, letters in expected.items():
         for kind, letter in zip(KINDS, letters, strict=True):
-            for offered in ([SUBPROTOCOL], []):
+            for name in subprotocols:
+                offered = [name] if name else []
                 path = "/" + pattern.strip("^$").replace("(?P<slug>[^/]+)/?", f"{kind}/")
                 found = await knock(callers, service, caller, path, kind, offered)
                 if found != letter:
@@ -506,7 +539,8 @@ async def knock(
     client = WebsocketCommunicator(service, address, headers=headers, subprotocols=offered)
     assert (await client.connect(60))[0]
     if offered:
-        await client.send_json_to({"action": "hello"})
+        action = "start" if offered == [INGEST_SUBPROTOCOL] else "hello"
+        await client.send_json_to({"action": action})
     while True:
         message = await client.receive_output(60)
         if message["type"] == "websocket.close":
@@ -531,7 +565,9 @@ def test_every_model_of_the_admin_is_walked() -> None:
 def test_how_many_cells(capsys: pytest.CaptureFixture[str]) -> None:
     rest = sum(len(v) for row, _ in OPERATIONS.values() for v in row.values())
     pages = sum(len(v) for name, _ in ALL_PAGES for v in row_of(name).values())
-    sockets = 2 * len(SOCKETS) * sum(len(v) for v in SOCKET.values())
+    sockets = sum(
+        len(names) * len(letters) for row, names in SOCKETS.values() for letters in row.values()
+    )
     with capsys.disabled():
         print(f"\naccess table: {rest} REST + {pages} pages + {sockets} sockets", end=" ")
         print(f"= {rest + pages + sockets} cells, {len(CALLERS)} callers")

@@ -309,7 +309,15 @@ class Pump:
                 break
         if messages:
             await self._write(messages, frames)
+            if viewer.at_edge:
+                self._count_live()
         return wake
+
+    def _count_live(self) -> None:
+        """Count how long the newest frame of a live session took from its arrival to its send."""
+        arrived = None if self.info is None else self._store.arrived(self.info.version)
+        if arrived is not None:
+            self._statistics.live_sent(int((time.time() - arrived) * 1e9))
 
     def _enqueue_events(self, events: EventTrack, viewer: Viewer) -> float:
         """Enqueue the events that the playhead has passed. Returns: when it passes the next."""
@@ -371,6 +379,8 @@ class Pump:
     def _cached(self, viewer: Viewer, fetch: Fetch) -> bytes | None:
         info, store = self.info, self._store
         assert info is not None
+        if fetch.kind is DataKind.MEDIA:
+            return store.newest_picture(info.version)
         if fetch.kind is DataKind.SEGMENT:
             return store.segment_if_cached(
                 SegmentKey(info.version, fetch.stride, fetch.segment, self.subset)

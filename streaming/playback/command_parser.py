@@ -256,7 +256,7 @@ _PARSERS: dict[str, Callable[[Mapping[str, Any], CommandId], Command]] = {
     Action.SPEED.value: lambda m, id_: SetSpeed(_speed(m), id_),
     Action.ACK.value: lambda m, id_: Acknowledge(_integer(m, "seq", 0, MAX_FRAME), id_),
     Action.REQUEST.value: _request,
-    Action.LIVE.value: lambda m, id_: GoLive(id_),
+    Action.LIVE.value: lambda m, id_: GoLive(id_, _boolean(m, "catch_up")),
     Action.JOIN.value: _join,
     Action.LEAVE.value: lambda m, id_: Leave(id_),
     Action.PING.value: _ping,

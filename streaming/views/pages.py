@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,8 @@ from sessions_app.models import Geometry, ImportJob, Session
 from sessions_app.sources import fetching_importers
 from sessions_app.visitors import listed, visitor_of_user
 
-from ..worker import worker_of
+from ..monitoring.board import BoardError
+from ..worker import Worker, worker_of
 from .outline import Outline, outline
 
 PAGE_SIZE = 24
@@ -45,12 +47,14 @@ class Card:
 
     may_change: whether the visitor may change, cancel and delete it.
     problem: why its import failed, for those who may know; else "".
+    viewers: of a live one; None where not known.
     """
 
     session: Session
     outline: Outline | None
     may_change: bool = False
     problem: str = ""
+    viewers: int | None = None
 
 
 @require_safe
@@ -69,11 +73,11 @@ def library(request: HttpRequest) -> HttpResponse:
     query.pop("page", None)
     context = {
         "page": page,
-        "cards": cards_of(list(page.object_list), visitor),
+        "cards": cards_of(list(page.object_list), visitor, worker_of(request)),
         "may_add": decide(visitor, Action.UPLOAD).allowed,
         "accesses": Session.Access,
         "upload_bytes": settings.UPLOAD_BYTES,
-        "fetching": fetching_importers(getattr(settings, "DOWNLOADS", None)),
+        "fetching": fetching_importers(settings.DOWNLOADS),
         "chosen": chosen,
         "query": query.urlencode(),
         "kinds": visible.order_by("kind").values_list("kind", flat=True).distinct(),
@@ -154,8 +158,14 @@ def _filtered(sessions: QuerySet[Session], chosen: dict[str, str]) -> QuerySet[S
     return sessions
 
 
-def cards_of(sessions: list[Session], visitor: Visitor = ANONYMOUS) -> list[Card]:
-    """The sessions with their outlines and problems, in two further queries."""
+def cards_of(
+    sessions: list[Session], visitor: Visitor = ANONYMOUS, worker: Worker | None = None
+) -> list[Card]:
+    """The sessions with their outlines and problems, in two further queries, and who watches the
+    live ones.
+
+    worker: whose figures say who watches; None where nobody is to know.
+    """
     grounds = {
         row["session"]: row
         for row in Geometry.objects.filter(session__in=sessions).values(
@@ -164,12 +174,15 @@ def cards_of(sessions: list[Session], visitor: Visitor = ANONYMOUS) -> list[Card
         )
     }  # fmt: skip
     problems = _problems(sessions) if visitor.staff else {}
+    live = {session.slug for session in sessions if session.state == Session.State.LIVE}
+    viewers = _viewers(live, worker) if live and worker is not None else {}
     return [
         Card(
             session,
             _outline_of(grounds.get(session.pk)),
             _may_change(visitor, session),
             problems.get(session.pk, ""),
+            viewers.get(session.slug),
         )
         for session in sessions
     ]
@@ -188,6 +201,16 @@ def _problems(sessions: list[Session]) -> dict[int, str]:
         state=ImportJob.State.FAILED,
     )
     return dict(jobs.order_by("created_at").values_list("session", "error"))
+
+
+def _viewers(slugs: set[str], worker: Worker) -> dict[str, int]:
+    """How many watch these sessions, on all workers; nothing where that is not known."""
+    try:
+        rows = worker.reader.snapshot(watching=False).rows
+    except BoardError:
+        return {}
+    counted = Counter(row["session"] for row in rows)
+    return {slug: counted[slug] for slug in slugs}
 
 
 def _outline_of(ground: Mapping[str, Any] | None) -> Outline | None:
