@@ -17,9 +17,10 @@ from django.db import DataError, IntegrityError, transaction
 from .importers.result import EntityRecord, GeometryRecord, ImportResult, ImportSourceError
 from .importers.text import cleaned
 from .importers.validation import validated
-from .locks import SessionLock, remove_leftovers
+from .locks import SessionBusy, SessionLock, remove_leftovers
 from .models import Entity, Event, Geometry, Lap, Session, Stint
 from .recording.file import write_recording
+from .uploads import remove_upload
 
 logger = logging.getLogger(__name__)
 
@@ -147,6 +148,24 @@ def delete_recording(session: Session) -> None:
     """Remove a session's file; its database rows are the caller's to delete."""
     if session.recording:
         session.recording_path.unlink(missing_ok=True)
+
+
+def delete_session(session: Session) -> None:
+    """Delete a session with its recording and its uploads; whoever watches it is told so within
+    seconds. An import of it that runs stores nothing. Raises: OSError; DatabaseError, then nothing
+    has happened."""
+    uploads = list(session.import_jobs.values_list("source", flat=True))
+    try:
+        with SessionLock(session.slug) as lock:
+            # Removed at the end of the block, or by the next holder of the lock after a kill.
+            lock.add_leftover(session.recording)
+            session.delete()
+    except SessionBusy:
+        # The import that holds the lock removes what it has written.
+        session.delete()
+        delete_recording(session)
+    for source in uploads:
+        remove_upload(source)
 
 
 def _filled(session: Session, result: ImportResult, access: str | None, name: str) -> Session:

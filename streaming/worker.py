@@ -98,7 +98,7 @@ class Worker:
             redis_url: of the Redis that all workers share; "" for a single worker.
             name: of this worker, unique among those that share it; host and process by default.
             limits: of connections and messages.
-            connections: none yet, with the limits of a session and a user.
+            connections: none yet, with the limits of an address, session, user and token.
             catalogue: of sessions; the database's by default.
             frame_store_bytes: bound of the frames in memory.
             share_frames: whether made frames are offered to the other workers.
@@ -169,13 +169,15 @@ class Worker:
             redis_url=settings.REDIS_URL,
             limits=ConnectionLimits(
                 connections=settings.MAX_CONNECTIONS,
-                connections_per_address=settings.MAX_CONNECTIONS_PER_ADDRESS,
                 messages_per_second=settings.MESSAGES_PER_SECOND,
                 ack_timeout=settings.ACK_TIMEOUT,
             ),
             connections=OpenConnections(
+                per_address=settings.MAX_CONNECTIONS_PER_ADDRESS,
                 per_session=settings.MAX_CONNECTIONS_PER_SESSION,
                 per_user=settings.MAX_CONNECTIONS_PER_USER,
+                per_token=settings.MAX_CONNECTIONS_PER_TOKEN,
+                messages_per_second=settings.MESSAGES_PER_SECOND_TOGETHER,
             ),
             frame_store_bytes=settings.FRAME_STORE_BYTES,
             share_frames=settings.FRAME_STORE_SHARED,

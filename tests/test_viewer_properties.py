@@ -17,6 +17,7 @@ from streaming.playback.plan import Fetch
 from streaming.playback.playhead import Playhead, playhead_from
 from streaming.playback.protocol import DataKind, Encoding
 from streaming.playback.viewer import LIVE_BEHIND, DataHeader, Viewer
+from tests.effort import many
 
 RATE = 25.0
 
@@ -351,7 +352,7 @@ class RowViewerHistory(ViewerHistory):
 
 
 _often = settings(
-    max_examples=150,
+    max_examples=many(40),
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -236,9 +236,9 @@ class IngestConnection:
         if connections.draining:
             self.close(CloseCode.RESTARTING, "restarting", 1.0)
             return
-        if problem := connections.full_for(
-            self.address, limits.connections, limits.connections_per_address
-        ):
+        limit, problem = connections.full_for(self.address, limits.connections)
+        if limit:
+            self._services.registry.refused(limit)
             self.close(CloseCode.TOO_MANY, problem, AWAY_SECONDS)
             return
         if problem := blocked_by(self._scope):

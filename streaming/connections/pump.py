@@ -34,6 +34,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from sessions_app.f1_front_end import plain_row
 from sessions_app.recording import RecordingError, public_reason
 
 from ..playback.event_track import EventTrack
@@ -301,7 +302,7 @@ class Pump:
                 # Overtaken, or the state of a new generation must go first.
                 break
             content = ready[1]
-            messages.append(content if self._plain else data_message(*header, content))
+            messages.append(plain_row(content) if self._plain else data_message(*header, content))
             frames += header.frame_count
             if self._send_many is None:
                 # Each send may wait, and what comes after it may be overtaken meanwhile.

@@ -207,6 +207,7 @@ class ReplayChannel(_HTTPChannel):  # type: ignore[misc]
     # -- refusals -----------------------------------------------------------------------------
 
     def _refuse(self, rule: BodyRule) -> None:
+        self.factory.limits.refused("body_bytes")
         request = self.requests[-1]
         if not request.startedWriting:
             message = f"a body of more than {rule.most} bytes"

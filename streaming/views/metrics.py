@@ -7,7 +7,6 @@ connection, session or user. Counters begin at 0 with a worker's process, as Pro
 from __future__ import annotations
 
 import hmac
-import ipaddress
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -25,6 +24,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from sessions_app.access import Action, decide
+from sessions_app.networks import is_this_machine
 from sessions_app.visitors import UnknownToken, visitor_of_user
 
 from ..monitoring.board import BoardError
@@ -99,7 +99,7 @@ class WorkersCollector(Collector):
             "replay_dropped_frames", "Frames never sent.", labels=["worker", "reason"]
         )
         refused = CounterMetricFamily(
-            "replay_refused", "Refused with 429 or 4429.", labels=["worker", "limit"]
+            "replay_refused", "Refused because a limit was reached.", labels=["worker", "limit"]
         )
         for worker in workers:
             name = worker["name"]
@@ -233,12 +233,7 @@ def _from_this_machine(request: HttpRequest) -> bool:
     """Whether the client itself is here, as far as can be seen: a proxy is here as well."""
     if any(name in request.headers for name in _PROXY_HEADERS):
         return False
-    try:
-        address = ipaddress.ip_address(request.META.get("REMOTE_ADDR") or "")
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
+    return is_this_machine(request.META.get("REMOTE_ADDR") or "")
 
 
 def _cumulative(octaves: list[int]) -> list[tuple[str, float]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 
+from sessions_app.rates import TokenBucket
 from sessions_app.recording import InvalidColumns, RecordingError, public_reason
 
 from ...playback.command_parser import clean_name, parse_command
@@ -42,7 +43,6 @@ from ...playback.protocol import (
 )
 from ...playback.viewer import PICTURE_WINDOW, Viewer
 from ...rooms.state import RoomCommand
-from ...server.token_bucket import TokenBucket
 from ...store.catalogue import SessionInfo
 from ...store.open_recordings import StaleVersion
 from ...store.subset import subset_key, subset_schema
