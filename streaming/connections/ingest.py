@@ -32,6 +32,7 @@ from ..live.wire import (
     Refusal,
     RefusalCode,
 )
+from ..monitoring.registry import Registry
 from ..playback.protocol import CloseCode
 from ..server.flow import CLOSE_WITHIN
 from ..store.catalogue import Catalogue, CatalogueUnavailable
@@ -63,6 +64,7 @@ class Services(Protocol):
     connections: OpenConnections
     catalogue: Catalogue
     live: LiveHub
+    registry: Registry
 
 
 class IngestConnection:
