@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from sessions_app.importers.options import ImportOptions
 from sessions_app.importers.registry import guess
+from sessions_app.importers.report import Report
 from sessions_app.importers.result import ImportResult, ImportSourceError, no_progress
-from sessions_app.importers.tracking import import_tracking, pitch_lines
+from sessions_app.importers.tracking import _pitch, import_tracking, pitch_lines
 
 from .tracking_files import FRAMES, MADE, metrica_csv, second_spectrum
 
@@ -55,12 +57,17 @@ def test_periods_follow_each_other(tmp_path: Path) -> None:
     result = imported(metrica_csv(tmp_path))
     assert result.columns.frame_count == 2 * FRAMES
     assert [(e.frame, e.message) for e in result.events] == [(0, "period 1"), (FRAMES, "period 2")]
-    assert result.report is not None
-    assert result.report.estimated == ["the pitch: 105 by 68 m"]
     # The ball is not seen in the first nine frames; the corner is where kloppy has it.
     assert np.isnan(result.columns.quantities("x")[:9, 2]).all()
     assert result.columns.quantities("x")[0, 1] == 52.5
     assert result.columns.quantities("y")[0, 1] == -34.0
+
+
+def test_a_pitch_of_unknown_size_is_a_guess(tmp_path: Path) -> None:
+    report = Report()
+    unknown = SimpleNamespace(metadata=SimpleNamespace(pitch_dimensions=SimpleNamespace()))
+    assert _pitch(unknown, report) == (105.0, 68.0)
+    assert report.estimated == ["the pitch: 105 by 68 m"]
 
 
 def test_any_loader_of_kloppys_can_be_named(tmp_path: Path) -> None:
@@ -90,7 +97,7 @@ def test_any_loader_of_kloppys_can_be_named(tmp_path: Path) -> None:
         ("provider: tracab\nfiles: {a: ../secret}\n", "expected a file of the source's folder"),
         ("provider: tracab\n", "key files: expected a file for each argument"),
         ("provider: tracab\nfiles: {a: home.csv}\n", "kloppy: TypeError"),
-        ("[1", "expected a mapping file"),
+        ("[1", "expected YAML"),
         ("5", "expected provider, loader, files and arguments"),
     ],
 )

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,6 @@ def _offline(fastf1: Any, offline: bool) -> Iterator[None]:
 def _live_data(source: Path, options: ImportOptions) -> Any:
     """FastF1's LiveTimingData of the streams in a folder, or of its own client's recording."""
     from fastf1.livetiming.data import LiveTimingData  # noqa: PLC0415
-    from fastf1.utils import to_timedelta  # noqa: PLC0415
 
     allowance = Allowance(options.bounds)
     files = files_below(source, options.bounds) if source.is_dir() else [source]
@@ -168,13 +168,19 @@ def _live_data(source: Path, options: ImportOptions) -> Any:
         entries = []
         for line in text.splitlines():
             try:
-                entries.append([to_timedelta(line[:_STAMP]), json.loads(line[_STAMP:])])
+                entries.append([_since_start(line[:_STAMP]), json.loads(line[_STAMP:])])
             except ValueError:
                 continue
         topic = path.name[: path.name.lower().index(_STREAM)]
         if entries:
-            data.data[topic] = [entry for entry in entries if entry[0] is not None]
+            data.data[topic] = entries
     return data
+
+
+def _since_start(text: str) -> timedelta:
+    """ "00:13:36.231" as the streams have it. Raises: ValueError for anything else."""
+    hours, minutes, seconds = text.split(":")
+    return timedelta(hours=int(hours), minutes=int(minutes), seconds=float(seconds))
 
 
 def _session(fastf1: Any, info: Mapping[str, Any]) -> Any:

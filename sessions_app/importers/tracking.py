@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from ..recording import Field, FieldKind
@@ -34,6 +33,7 @@ from .result import (
     ImportSourceError,
     Progress,
 )
+from .table.mapping import plain_yaml
 from .text import cleaned, shown
 from .tracks import Track, samples_of, track_of, usual_rate
 
@@ -45,7 +45,6 @@ BALL_COLOUR = "#f2a900"
 _LOADERS = re.compile(r"load(_tracking(_[a-z]+)?)?")
 """Of kloppy's functions; those that read open data from the network are none of these."""
 _KEYS = ("provider", "loader", "files", "arguments")
-_MAX_MAPPING = 100_000
 
 Told = Callable[[str], bool]
 
@@ -241,10 +240,7 @@ def _text(head: bytes) -> str:
 
 def _mapped(path: Path, folder: Path) -> tuple[Loader, dict[str, Path]]:
     """What a mapping names. Raises: ImportSourceError naming the key that makes no sense."""
-    try:
-        data = yaml.safe_load(Allowance().read(path, _MAX_MAPPING))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ImportSourceError(f"{error}: expected a mapping file", file=path) from error
+    data = plain_yaml(path)
     if not isinstance(data, dict) or set(data) - set(_KEYS) or "provider" not in data:
         raise ImportSourceError(
             f"{shown(data)} found: expected provider, loader, files and arguments", file=path
