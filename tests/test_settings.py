@@ -188,8 +188,12 @@ def test_the_readme_lists_exactly_the_variables_that_are_read() -> None:
 def test_only_the_settings_read_the_environment() -> None:
     """Others pass it on as a whole to their children, or say which settings Django is to use."""
     allowed = re.compile(r"\*\*os\.environ|setdefault\(\"DJANGO_SETTINGS_MODULE\"")
+    # Runs in other people's programs, which have no settings of ours.
+    elsewhere = ROOT / "streaming" / "live" / "producer.py"
     for room in ("replayproject", "sessions_app", "streaming"):
         for path in (ROOT / room).rglob("*.py"):
+            if path == elsewhere:
+                continue
             for line in path.read_text().splitlines():
                 if re.search(r"os\.environ|getenv", line):
                     assert allowed.search(line), f"{path.relative_to(ROOT)}: {line.strip()}"
