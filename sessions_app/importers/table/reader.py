@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...recording import MISSING, Columns, FieldKind, Schema
+from ...recording import MISSING, Columns, FieldKind, Schema, Scope
 from ...recording.fields import MAX_ENTITIES, default_segment_frames
 from ..bounds import Allowance
 from ..options import ImportOptions
@@ -24,9 +24,9 @@ from ..result import (
     Progress,
     no_progress,
 )
-from ..tables import ColumnType, Table, read_table
+from ..tables import ColumnType, Table, embedded_text, read_table
 from ..text import is_clean, shown
-from .mapping import FieldMapping, TableMapping, read_mapping
+from .mapping import MAX_MAPPING, FieldMapping, TableMapping, parse_mapping, read_mapping
 
 Floats = NDArray[np.float64]
 
@@ -34,6 +34,8 @@ MAX_SAMPLES = 500_000_000
 """Frames times entities times fields: about 2 GB; more is a wrong unit of time."""
 MAX_FRAMES = 10_000_000
 """Four days of 25 frames a second; resampling one field takes 80 bytes a frame."""
+MAPPING_KEY = b"replay.mapping"
+"""Of a Parquet file's metadata, where an export puts the mapping."""
 _EARTH = 6_371_008.8
 """Mean radius, metres."""
 
@@ -45,13 +47,8 @@ def import_table(
 
     Raises: ImportSourceError naming file, row and column of what cannot be read.
     """
-    if options.mapping is None:
-        raise ImportSourceError(
-            "no mapping given: expected --mapping, a file that says what the columns mean",
-            file=source,
-        )
     allowance = Allowance(options.bounds)
-    mapping = read_mapping(options.mapping)
+    mapping = _mapping(source, options)
     progress(0.0, "reading the table")
     table = _read(source, mapping, allowance)
     times = _times(table, mapping)
@@ -74,15 +71,20 @@ def import_table(
     codes = list(rows_by_entity)
     fields = tuple(f.field for f in mapping.fields)
     schema = Schema(fields, tuple(codes), rate, default_segment_frames(rate))
-    columns = {f.name: np.full((count, len(codes)), MISSING, dtype=np.int32) for f in fields}
-    for number, rows in enumerate(rows_by_entity.values()):
+    columns = {f.name: np.full((count, schema.width(f)), MISSING, np.int32) for f in fields}
+    rows_of_session = _rows_of_session(times)
+    for number, rows in enumerate((*rows_by_entity.values(), rows_of_session)):
+        scope = Scope.SESSION if number == len(codes) else Scope.ENTITY
         for wanted in mapping.fields:
+            if wanted.field.scope is not scope:
+                continue
             own = values[wanted.field.name][rows]
             known = ~np.isnan(own)
             made = _resampled(wanted, times[rows][known], own[known], frames, mapping.max_gap)
-            columns[wanted.field.name][:, number] = wanted.field.quantise(made)
-        progress(0.5 + 0.5 * (number + 1) / len(codes), f"resampling {codes[number]}")
-    absolute = mapping.time_unit is None
+            column = number if scope is Scope.ENTITY else 0
+            columns[wanted.field.name][:, column] = wanted.field.quantise(made)
+        progress(0.5 + 0.5 * (number + 1) / (len(codes) + 1), "resampling")
+    start = _start(mapping, first)
     result = Columns(schema, columns)
     return ImportResult(
         title=options.title or mapping.title or source.name.split(".", 1)[0],
@@ -92,20 +94,34 @@ def import_table(
         entities=_entities(table, mapping, rows_by_entity),
         geometry=_geometry(mapping, result, origin),
         events=_events(table, mapping, times, first, rate, count),
-        start_time=datetime.fromtimestamp(first, UTC) if absolute else None,
-        year=options.year or (datetime.fromtimestamp(first, UTC).year if absolute else None),
+        start_time=start,
+        year=options.year or (None if start is None else start.year),
         round=options.round,
         metadata={"mapping": mapping.path.name},
     )
 
 
+def _mapping(source: Path, options: ImportOptions) -> TableMapping:
+    """The one that was given, else the one that a Parquet file has in itself."""
+    if options.mapping is not None:
+        return read_mapping(options.mapping)
+    own = embedded_text(source, MAPPING_KEY, MAX_MAPPING)
+    if own is None:
+        raise ImportSourceError(
+            "no mapping given: expected --mapping, a file that says what the columns mean",
+            file=source,
+        )
+    return parse_mapping(own, source)
+
+
 def _read(source: Path, mapping: TableMapping, allowance: Allowance) -> Table:
-    numbers = {f.column for f in mapping.fields if f.column}
+    numbers = {f.column for f in mapping.fields if f.column and not f.field.labels}
     if mapping.geometry is not None and mapping.geometry.latitude:
         numbers |= {mapping.geometry.latitude, mapping.geometry.longitude}
     required = dict.fromkeys(sorted(numbers), ColumnType.NUMBER)
     time_type = ColumnType.TIME if mapping.time_unit is None else ColumnType.NUMBER
     texts = [mapping.entity, *mapping.attributes.values()]
+    texts += [f.column for f in mapping.fields if f.field.labels]
     if mapping.events:
         texts.append(mapping.events)
     for name in texts:
@@ -123,6 +139,14 @@ def _read(source: Path, mapping: TableMapping, allowance: Allowance) -> Table:
     return table
 
 
+def _start(mapping: TableMapping, first: float) -> datetime | None:
+    """When the session began, aware; None if the source does not tell. first: time of its first
+    row."""
+    if mapping.time_unit is None:
+        return datetime.fromtimestamp(first, UTC)
+    return None if mapping.start is None else mapping.start + timedelta(seconds=first)
+
+
 def _times(table: Table, mapping: TableMapping) -> Floats:
     times = table[mapping.time] * (mapping.time_unit or 1.0)
     if np.isnan(times).all():
@@ -136,7 +160,7 @@ def _values(
     table: Table, mapping: TableMapping
 ) -> tuple[dict[str, Floats], tuple[float, float] | None]:
     """Values by field, and the (latitude, longitude) of the origin if there is a projection."""
-    values = {f.field.name: table[f.column] for f in mapping.fields if f.column}
+    values = {f.field.name: _quantities(table, f) for f in mapping.fields if f.column}
     ground = mapping.geometry
     if ground is None or not ground.latitude:
         return values, None
@@ -162,6 +186,15 @@ def _values(
     values["x"] = np.radians(away) * _EARTH * np.cos(np.radians(origin[0]))
     values["y"] = np.radians(latitude - origin[0]) * _EARTH
     return values, origin
+
+
+def _quantities(table: Table, wanted: FieldMapping) -> Floats:
+    """A field's values; of an enumeration, the number of each label, and of no label NaN."""
+    column = table[wanted.column]
+    if not wanted.field.labels:
+        return np.asarray(column, dtype=np.float64)
+    number = {label: float(n) for n, label in enumerate(wanted.field.labels)}
+    return np.array([number.get(text, np.nan) for text in column.tolist()])
 
 
 def _rows_by_entity(
@@ -206,6 +239,13 @@ def _rows_by_entity(
         last = np.append(np.diff(times[rows]) > 0, True) if rows.size else np.zeros(0, np.bool_)
         result[code] = rows[last]
     return result
+
+
+def _rows_of_session(times: Floats) -> NDArray[np.int64]:
+    """One row for each time, in their order: what holds for all stands in every entity's row."""
+    order = np.argsort(times, kind="stable")
+    order = order[~np.isnan(times[order])]
+    return order[np.append(np.diff(times[order]) > 0, True)] if order.size else order
 
 
 def _own_rate(times: Floats, rows_by_entity: Mapping[str, NDArray[np.int64]]) -> float:
