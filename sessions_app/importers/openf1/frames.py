@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...racing import RACE_FIELDS, CarStatus, TrackStatus
 from ...recording import Columns, Schema
-from ...standings import NEVER, STANDINGS_RATE, gaps, hold, positions
+from ...standings import NEVER, STANDINGS_RATE, gaps, hold, positions, positions_at_line
 from ..resample import MAX_GAP, Resampling, forward
 from ..tables import Table
 from .car import Car
@@ -56,6 +56,8 @@ class FrameBuilder:
             for f in RACE_FIELDS
         }
         self.progress = np.full((len(base.times), len(codes)), np.nan)
+        self.road = np.zeros((len(base.times), len(codes)), dtype=np.int32)
+        """The order in which the cars are on the road, whatever the timing has counted."""
 
     def _set(self, name: str, column: int, quantities: Floats) -> None:
         self.values[name][:, column] = self.schema[name].quantise(quantities)
@@ -179,7 +181,8 @@ class FrameBuilder:
             self._set(f"sector{k + 1}", column, forward(passed[known], sector[known], times))
 
     def standings(self, cars: Sequence[Car], grid: NDArray[np.int64] | None) -> None:
-        """Order and gaps of all cars; taken at `STANDINGS_RATE`, held in between."""
+        """The order as the timing counts it, on the road, and the gaps of all cars; the last two
+        taken at `STANDINGS_RATE`, held in between."""
         base = self.base
         frames = len(base.times)
 
@@ -193,7 +196,7 @@ class FrameBuilder:
         for column, car in enumerate(cars):
             if car.finish is not None:
                 progress[finish[column], column] = car.laps_done(car.finish)
-        order = positions(
+        road = positions(
             progress,
             start_frame=base.start_frame,
             grid=grid,
@@ -203,11 +206,19 @@ class FrameBuilder:
             finish_time=np.array([np.nan if c.finish is None else c.finish for c in cars]),
         )
         step = max(1, round(base.rate / STANDINGS_RATE))
-        order = hold(order[::step], frames, step)
+        self.road = hold(road[::step], frames, step)
+        order = positions_at_line(
+            [car.crossings for car in cars],
+            base.times,
+            road[base.start_frame],
+            np.array([np.nan if car.finish is None else car.finish for car in cars]),
+        )
+        order[: base.start_frame] = road[: base.start_frame]
         self.values["position"][:] = order
         gap, interval = gaps(
             progress,
-            order,
+            # The feed of the gaps counts a pass at once, unlike that of the order.
+            self.road,
             base.rate,
             start_frame=base.start_frame,
             finish_frame=finish,

@@ -291,7 +291,7 @@ def _result(
         events=sorted(
             events_of(ordered, codes, messages, rain_changes(small.get("weather")), base)
             + overtakes(
-                builder.values["position"],
+                builder.road,
                 builder.values["status"],
                 builder.values["lap"],
                 [e.code for e in entities],
