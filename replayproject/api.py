@@ -9,8 +9,9 @@ from django.views.decorators.gzip import gzip_page
 from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 
-from sessions_app.api import errors, imports, links, moments, sessions, tokens
+from sessions_app.api import compare, errors, imports, links, moments, sessions, tokens
 from streaming.api.connections import router as connections
+from streaming.api.exports import router as exports
 from streaming.api.frames import router as frames
 
 DESCRIPTION = """\
@@ -64,7 +65,9 @@ errors.register(api)
 imports.mount(sessions.router)
 api.add_router("", sessions.router)
 api.add_router("", moments.router)
+api.add_router("", compare.router)
 api.add_router("", links.router)
 api.add_router("", tokens.router)
 api.add_router("", frames)
+api.add_router("", exports)
 api.add_router("", connections)

@@ -37,7 +37,7 @@ MAX_BUCKETS = 50_000
 COSTS: tuple[tuple[re.Pattern[str], float], ...] = (
     (re.compile(r"/(livez|readyz|metrics)$"), 0.0),
     (re.compile(r"/static/"), 0.02),
-    (re.compile(r"/api/.*/(frames|telemetry|segments)\b"), 10.0),
+    (re.compile(r"/api/(compare|.*/(frames|telemetry|segments|export))\b"), 10.0),
 )
 """The first that matches a path is its cost; any other costs 1."""
 

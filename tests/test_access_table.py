@@ -146,6 +146,9 @@ OPERATIONS: dict[str, tuple[dict[str, str], Any]] = {
     "get_frames": (WATCH, None),
     "get_segment": (WATCH, None),
     "get_recording": (WATCH, None),
+    "get_export": (WATCH, None),
+    # Without laps; `test_api_compare` asks for those of a session that is not for everybody.
+    "get_compare": (OPEN, None),
     "list_links": (EDIT, None),
     "make_link": (EDIT, {}),
     "revoke_link": (EDIT, None),
@@ -161,6 +164,8 @@ OPERATIONS: dict[str, tuple[dict[str, str], Any]] = {
 PAGES = {
     "streaming:library": OPEN,
     "streaming:player": PLAYER,
+    # It has no data of any session; REST gives them, or not.
+    "streaming:compare": OPEN,
     "login": OPEN,
     "logout": OPEN,
     "password_reset": OPEN,

@@ -69,11 +69,12 @@ def test_by_distance_the_slower_lap_falls_behind_evenly() -> None:
 
 
 def test_by_time_the_slower_lap_is_metres_behind() -> None:
-    found = compare([lap(20), lap(25)], "time", 0.5, ["speed"])
-    assert found.axis[-1] == 25
-    at_ten = int(np.flatnonzero(found.axis == 10)[0])
-    assert found.samples["distance"][0][at_ten] == pytest.approx(500, abs=0.2)
-    assert found.delta[1][at_ten] == pytest.approx(100, abs=0.3)
+    found = compare([lap(20), lap(25)], "time", 0.013, ["speed", "gear"])
+    assert found.axis[-1] == pytest.approx(25, abs=0.013)
+    at_ten = int(np.searchsorted(found.axis, 10))
+    assert found.samples["distance"][0][at_ten] == pytest.approx(500, abs=1)
+    assert found.delta[1][at_ten] == pytest.approx(100, abs=0.5)
+    assert set(found.samples["gear"][1]) == {1.0, 2.0}
     # The first lap is over after 20 s.
     assert np.isnan(found.samples["distance"][0][-1])
     assert np.isnan(found.delta[1][-1])

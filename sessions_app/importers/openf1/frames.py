@@ -246,6 +246,10 @@ class FrameBuilder:
             times = weather["date"][known][order]
             self._set(name, 0, forward(times, values, self.base.times))
 
+    def quantities(self, name: str) -> Floats:
+        """A field in its unit, NaN where missing, shape (frames, width)."""
+        return self.schema[name].quantities(self.values[name])
+
     def columns(self) -> Columns:
         return Columns(self.schema, self.values)
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...racing import FRAME_RATE
+from ...agreement import Standings
+from ...racing import FRAME_RATE, CarStatus
 from ..bounds import Allowance
 from ..options import ImportOptions
 from ..report import Done, Report
@@ -22,6 +23,7 @@ from .clocks import positions_of, telemetry_of
 from .control import Message, rain_changes, read_messages, track_status
 from .folder import SPECS, find_tables, read_car_table, read_small_tables
 from .frames import FrameBuilder, TimeBase, grid_places, red_spans
+from .official import official_agreement
 from .outline import Outline, outline_for
 from .overtakes import overtakes
 from .penalties import classification
@@ -278,6 +280,7 @@ def _result(
     report.unseen_share = round(unseen_share(builder), 6)
     year = options.year or datetime.fromtimestamp(base.start, UTC).year
     road = builder.values["position"][-1].tolist()
+    _compare(builder, ordered, numbers, small, report)
     final = classification(
         ordered, codes, road, messages, small.get("session_result"), base, report
     )
@@ -330,6 +333,31 @@ def _result(
         },
         report=report,
     )
+
+
+def _compare(
+    builder: FrameBuilder,
+    cars: Sequence[Car],
+    numbers: Sequence[int],
+    tables: Mapping[str, Table],
+    report: Report,
+) -> None:
+    """Put into the report how far the standings agree with the official tables, if there are."""
+    base = builder.base
+    ends = [car.finish for car in cars if car.finish is not None]
+    standings = Standings(
+        codes=builder.schema.entities,
+        first=float(base.times[0]),
+        rate=base.rate,
+        position=builder.values["position"],
+        running=builder.values["status"] != CarStatus.RETIRED,
+        gap=builder.quantities("gap_to_leader") if "intervals" in tables else None,
+    )
+    laps = {car.number: car.laps for car in cars if car.laps.count}
+    found = official_agreement(
+        standings, numbers, laps, tables, base.start, max(ends, default=float(base.times[-1]))
+    )
+    report.agreement = found.as_dict()
 
 
 def _title(source: Path, sessions: Table | None, outline: Outline, year: int) -> str:
