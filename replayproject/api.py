@@ -11,6 +11,7 @@ from ninja.openapi.schema import OpenAPISchema
 
 from sessions_app.api import (
     changes,
+    compare,
     errors,
     f1_front_end,
     imports,
@@ -21,6 +22,7 @@ from sessions_app.api import (
     uploads,
 )
 from streaming.api.connections import router as connections
+from streaming.api.exports import router as exports
 from streaming.api.frames import router as frames
 from streaming.api.pictures import router as pictures
 from streaming.api.producers import router as producers
@@ -93,10 +95,12 @@ api.add_router("", sessions.router)
 api.add_router("", uploads.router)
 api.add_router("", changes.router)
 api.add_router("", moments.router)
+api.add_router("", compare.router)
 api.add_router("", links.router)
 api.add_router("", tokens.router)
 api.add_router("", f1_front_end.router)
 api.add_router("", frames)
 api.add_router("", pictures)
 api.add_router("", producers)
+api.add_router("", exports)
 api.add_router("", connections)

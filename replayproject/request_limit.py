@@ -39,7 +39,7 @@ COSTS: tuple[tuple[re.Pattern[str], float], ...] = (
     (re.compile(r"/static/"), 0.02),
     # Asks the provider before it answers.
     (re.compile(r"/login/oidc/"), 10.0),
-    (re.compile(r"/api/.*/(frames|telemetry|segments)\b"), 10.0),
+    (re.compile(r"/api/(compare|.*/(frames|telemetry|segments|export))\b"), 10.0),
 )
 """The first that matches a path is its cost; any other costs 1."""
 

@@ -179,6 +179,7 @@ DEBUG = _flag("DEBUG", False)
 HOME_DIR = BASE_DIR if (BASE_DIR / "manage.py").is_file() else Path.cwd()
 DATA_DIR = Path(env.str("REPLAY_DATA_DIR", default="") or HOME_DIR / "var").absolute()
 RECORDINGS_DIR = DATA_DIR / "recordings"
+EXPORTS_DIR = DATA_DIR / "exports"
 SECRET_KEY = _secret_key(DATA_DIR / "secret_key")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = _origins("CSRF_TRUSTED_ORIGINS")
@@ -224,6 +225,8 @@ IMPORT_MEMORY_BYTES = _number("IMPORT_MEMORY_MB", 4_000, 2_000, 1_000_000) * 1_0
 # Recordings older than that, and the oldest while all take more room, are removed; 0: none.
 RETENTION_DAYS = _number("RETENTION_DAYS", 0, 0, 36_500)
 RETENTION_BYTES = _number("RETENTION_GB", 0, 0, 1_000_000) * 1_000_000_000
+# Exported files that are kept; those used longest ago go first.
+EXPORTS_BYTES = _number("EXPORTS_MB", 4_000, 1, 1_000_000_000) * 1_000_000
 
 # Streaming limits, each the same for every worker.
 FRAME_STORE_BYTES = _number("FRAME_STORE_MB", 256, 1, 1_000_000) * 1_000_000

@@ -42,6 +42,7 @@ from .rooms.hub import RoomHub
 from .rooms.store import LocalRooms, RedisRooms, RoomStore
 from .statistics.connection import WARM_UP
 from .store.catalogue import Catalogue
+from .store.export_makers import ExportMakers
 from .store.frame_store import FrameStore
 from .store.shared_cache import SharedCache
 
@@ -73,6 +74,7 @@ class Worker:
         rooms: shared timelines.
         registry: the connections' figures, on their way to the board.
         reader: all workers' figures, for pages, REST, metrics and commands; blocks.
+        exports: sessions that are being made into files of other formats.
         read_event_messages: (slug, version) → `event` messages, kept for the sessions used last.
         read_plain_metadata: (slug, version) → the plain dialect's metadata, kept likewise.
     """
@@ -153,6 +155,7 @@ class Worker:
         )
         self.registry.producers = self.live.figures
         self.reader = Reader(board_reader)
+        self.exports = ExportMakers()
         self.read_event_messages: Callable[[str, str], Sequence[dict[str, Any]]] = lru_cache(
             SESSIONS_KEPT
         )(read_event_messages)
@@ -221,6 +224,7 @@ class Worker:
             await self.registry.stop()
             await self.rooms.stop()
         atexit.unregister(self.registry.log_final_report)
+        await self.exports.close()
         await self.resume.close()
         await self.live.close()
         await self.frames.close()

@@ -199,6 +199,9 @@ OPERATIONS: dict[str, tuple[dict[str, str], Any]] = {
     "get_recording": (WATCH, None),
     "stream_pictures": (WATCH, None),
     "get_snapshot": (WATCH, None),
+    "get_export": (WATCH, None),
+    # Without laps; `test_api_compare` asks for those of a session that is not for everybody.
+    "get_compare": (OPEN, None),
     "list_links": (EDIT, None),
     "make_link": (EDIT, {}),
     "revoke_link": (EDIT, None),
@@ -216,6 +219,8 @@ OPERATIONS: dict[str, tuple[dict[str, str], Any]] = {
 PAGES = {
     "streaming:library": OPEN,
     "streaming:player": PLAYER,
+    # It has no data of any session; REST gives them, or not.
+    "streaming:compare": OPEN,
     "login": OPEN,
     "logout": OPEN,
     "password_reset": OPEN,

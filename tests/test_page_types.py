@@ -25,13 +25,23 @@ BODIES = {
     "Standing": "StandingOut",
     "Classified": "ClassifiedOut",
     "ImportReport": "ImportReportOut",
+    "Agreement": "AgreementOut",
+    "CrossingAgreement": "CrossingAgreementOut",
+    "OrderAgreement": "OrderAgreementOut",
+    "GapAgreement": "GapAgreementOut",
     "Finding": "FindingOut",
     "LapTelemetry": "TelemetryOut",
+    "ComparedLap": "ComparedLapOut",
+    "Comparison": "ComparisonOut",
 }
 """Name in api.js → name in docs/openapi.json, which another test compares with the server."""
 
 NAMED = {
     "Point": "array",
+    "Agreement": "object",
+    "CrossingAgreement": "object",
+    "OrderAgreement": "object",
+    "GapAgreement": "object",
     "Corner": "object",
     "Entity": "object",
     "Job": "object",

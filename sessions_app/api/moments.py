@@ -86,10 +86,10 @@ def _shown(field: Field, sample: int) -> int | float | str | None:
         return None
     if field.labels:
         return field.labels[sample] if 0 <= sample < len(field.labels) else None
-    return sample if field.scale == 1 else round(sample * field.scale, _decimals(field))
+    return sample if field.scale == 1 else round(sample * field.scale, decimals_of(field))
 
 
-def _decimals(field: Field) -> int:
+def decimals_of(field: Field) -> int:
     """Digits after the point that the field's scale can fill."""
     return max(0, math.ceil(-math.log10(field.scale)))
 
@@ -133,7 +133,7 @@ async def read_lap_telemetry(
 
     Raises: ApiError 404, 422, 503.
     """
-    row, start_frame, end_frame = await _lap(session, entity, lap)
+    row, start_frame, end_frame = await lap_of(session, entity, lap)
     schema = await schema_of(request, session)
     if schema is None:
         raise ApiError(404, f"Session {session.slug!r} has no recording yet: {session.state}.")
@@ -165,7 +165,7 @@ async def read_lap_telemetry(
     return _telemetry(row, result, columns)
 
 
-async def _lap(session: Session, entity: str, number: int) -> tuple[Lap, int, int]:
+async def lap_of(session: Session, entity: str, number: int) -> tuple[Lap, int, int]:
     """The lap, its first frame and the one after its last. Raises: ApiError 404."""
     known = "\x00" not in entity
     row = (
@@ -189,7 +189,7 @@ def _telemetry(lap: Lap, result: LapTelemetry, columns: Columns) -> TelemetryOut
     for name, values in result.channels.items():
         field = columns.schema[name]
         # Between two frames there is one digit more to tell, but not of what is held.
-        digits = _decimals(field) + (field.kind is not FieldKind.HELD) or None
+        digits = decimals_of(field) + (field.kind is not FieldKind.HELD) or None
         channels[name] = [None if math.isnan(v) else round(v, digits) for v in values.tolist()]
     return TelemetryOut(
         entity=columns.schema.entities[0],

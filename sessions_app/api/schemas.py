@@ -278,6 +278,49 @@ class CoverageOut(Schema):
     last: datetime | None
 
 
+class CrossingDifferenceOut(Schema):
+    """A crossing of the line after which the recording has another order than the lap table."""
+
+    entity: str
+    lap: int = Field(description="That it ended.")
+    place: int = Field(description="In the recording, among those that had not retired.")
+    official: int = Field(description="By the times of crossing.")
+
+
+class CrossingAgreementOut(Schema):
+    """The order at each crossing of the line, compared with the lap table."""
+
+    compared: int
+    agreeing: int
+    share: float | None
+    differences: list[CrossingDifferenceOut] = Field(description="The first fifty.")
+
+
+class OrderAgreementOut(Schema):
+    """The order, compared with the official feed outside 2 s around its changes."""
+
+    seconds: float
+    car_seconds: float
+    leader: float | None = Field(description="Share of the seconds.")
+    cars: float | None = Field(description="Share of the car-seconds.")
+
+
+class GapAgreementOut(Schema):
+    """Gaps to the leader, compared with the official ones; seconds of difference."""
+
+    rows: int
+    median: float | None
+    p99: float | None
+
+
+class AgreementOut(Schema):
+    """How far the standings agree with the source's official tables; null without such a table."""
+
+    crossings: CrossingAgreementOut | None
+    order: OrderAgreementOut | None
+    gaps: GapAgreementOut | None
+
+
 class ImportReportOut(Schema):
     """What an import left out, what it read and what is a guess."""
 
@@ -287,6 +330,7 @@ class ImportReportOut(Schema):
     files_left_out: int
     records_left_out: int
     unseen_share: float | None = Field(description="Of all samples, 0 to 1.")
+    agreement: AgreementOut | None = None
     estimated: list[str]
     missing_tables: list[str]
     tables: list[CoverageOut]
@@ -334,6 +378,42 @@ class TelemetryOut(Schema):
     time: list[float] = Field(description="Seconds since the lap's start.")
     channels: dict[str, list[float | None]] = Field(description="Field name to values in its unit.")
     units: dict[str, str]
+
+
+class ComparedLapOut(Schema):
+    """One of the laps that are compared, in the order in which they were asked for."""
+
+    session: str = Field(description="The slug.")
+    version: str
+    title: str
+    kind: str
+    year: int | None
+    entity: str = Field(description="The code.")
+    name: str
+    team: str
+    colour: str
+    lap: int
+    duration: float | None = Field(description="Official, in seconds.")
+    sectors: list[float | None]
+    start_frame: int = Field(description="Of the lap in its session.")
+
+
+class ComparisonOut(Schema):
+    """Laps at common points. Every innermost list is as long as `axis`."""
+
+    by: Literal["distance", "time"]
+    step: float
+    axis: list[float] = Field(
+        description="Metres from the start line on the first lap's circuit, or seconds."
+    )
+    laps: list[ComparedLapOut]
+    samples: dict[str, list[list[float | None]]] = Field(
+        description="By field a list for each lap; also time (by distance) or distance (by time)."
+    )
+    units: dict[str, str]
+    delta: list[list[float | None]] = Field(
+        description="How far each lap is behind the first: seconds by distance, metres by time."
+    )
 
 
 Access = Annotated[

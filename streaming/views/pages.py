@@ -1,4 +1,4 @@
-"""The pages: the library at / and the player of one session."""
+"""The pages: the library at /, the player of one session, and the ghosts of any laps."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ from .outline import Outline, outline
 
 PAGE_SIZE = 24
 State = Session.State
+COMPARE_SESSIONS = 500
+"""That the page of ghosts offers laps of."""
 LINK_COOKIE_SECONDS = 366 * 86_400
 """As long as a link may count; the server knows when it ends."""
 
@@ -109,6 +111,16 @@ def player(request: HttpRequest, slug: str) -> HttpResponse:
     if session.access != Session.Access.PUBLIC:
         response["X-Robots-Tag"] = "noindex"
     return _private(response)
+
+
+@require_safe
+def compare(request: HttpRequest) -> HttpResponse:
+    """The page of ghosts: laps of any sessions that start together. Which, its address says; what
+    they are, REST tells whoever may watch their sessions."""
+    visible = Session.objects.filter(listed(listing(visitor_of_user(request.user))))
+    sessions = visible.filter(geometry__kind="circuit", state=State.READY)
+    newest = sessions.order_by("-start_time", "slug").values("slug", "title")[:COMPARE_SESSIONS]
+    return _private(render(request, "streaming/compare.html", {"sessions": newest}))
 
 
 def _without_link(request: HttpRequest, session: Session, link: str) -> HttpResponse:

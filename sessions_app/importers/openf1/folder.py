@@ -61,6 +61,8 @@ SPECS: Mapping[str, TableSpec] = {
         {"tyre_age_at_start": NUMBER},
     ),
     "position": TableSpec({"date": TIME, "position": NUMBER}),
+    # Gaps are numbers, and "+1 LAP" for lapped cars.
+    "intervals": TableSpec({"date": TIME, "gap_to_leader": TEXT}, {"interval": TEXT}),
     "drivers": TableSpec(
         {"driver_number": NUMBER},
         {
@@ -152,6 +154,7 @@ _SMALL_FIRST = (
     "laps",
     "stints",
     "position",
+    "intervals",
     "race_control",
     "weather",
     "session_result",
@@ -159,6 +162,7 @@ _SMALL_FIRST = (
 """Read before the large ones, so that a broken file is found at once."""
 _ALIASES = {
     "positions": "position",
+    "interval": "intervals",
     "session": "sessions",
     "driver": "drivers",
     "session_results": "session_result",

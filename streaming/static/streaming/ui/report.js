@@ -21,6 +21,7 @@ export function reportParts(report) {
   if (report.unseen_share !== null) {
     parts.push(make("p", {}, `Not seen: ${(100 * report.unseen_share).toFixed(2)} %.`));
   }
+  for (const line of agreementLines(report.agreement)) parts.push(make("p", {}, line));
   if (report.missing_tables.length > 0) {
     parts.push(make("p", {}, `Not in the source: ${report.missing_tables.join(", ")}.`));
   }
@@ -39,4 +40,34 @@ export function reportParts(report) {
   parts.push(make("h3", {}, "Tables"), make("ul", {}, ...coverage));
   if (findings.length > 0) parts.push(make("h3", {}, "Findings"), make("ul", {}, ...findings));
   return parts;
+}
+
+/**
+ * How far the standings agree with the timing, one line for each thing that was compared.
+ * @param {import("./api.js").Agreement | null} agreement
+ */
+function agreementLines(agreement) {
+  const { crossings, order, gaps } = agreement ?? { crossings: null, order: null, gaps: null };
+  const percent = (/** @type {number | null} */ share) =>
+    share === null ? "–" : `${(100 * share).toFixed(2)} %`;
+  const lines = [];
+  if (crossings !== null) {
+    lines.push(
+      `Order at the line as in the lap table: ${percent(crossings.share)} of ` +
+        `${crossings.compared.toLocaleString("en")} crossings.`,
+    );
+  }
+  if (order !== null) {
+    lines.push(
+      `Order as in the official feed: leader ${percent(order.leader)}, all cars ` +
+        `${percent(order.cars)} of the time.`,
+    );
+  }
+  if (gaps !== null && gaps.median !== null && gaps.p99 !== null) {
+    lines.push(
+      `Gaps differ from the official ones by ${gaps.median.toFixed(3)} s (median), ` +
+        `${gaps.p99.toFixed(2)} s (99 of 100).`,
+    );
+  }
+  return lines;
 }
