@@ -21,7 +21,7 @@ check: lint ## lint, and all tests that are quick and need neither a server nor 
 	$(if $(findstring --cov,$(ARGS)),$(BIN)/python .ci/coverage_floor.py)
 
 lint: $(VENV)/.dev ## style, types, imports and spelling, two at a time
-	@$(MAKE) --no-print-directory --output-sync=target -j 2 lint-types lint-pages lint-style
+	@$(MAKE) --no-print-directory -j 2 lint-types lint-pages lint-style
 
 lint-types:
 	$(BIN)/mypy replayproject sessions_app streaming faults tests benchmarks examples
