@@ -15,10 +15,12 @@ from urllib.parse import urlsplit
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from environ.fileaware_mapping import FileAwareMapping
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 
 from sessions_app.importers.bounds import Bounds
+from sessions_app.importers.options import Downloads
 from streaming.redaction import shown
 from streaming.server.file_limit import connections_within, raise_file_limit
 
@@ -28,7 +30,24 @@ from .private_files import private_file, private_folder
 from .proxies import parse_networks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+class _Environment(FileAwareMapping):  # type: ignore[misc]  # it has no types
+    """The environment, or a file that it names: SECRET_KEY_FILE=/run/secrets/secret_key."""
+
+    def __getitem__(self, key: str) -> str:
+        try:
+            value: str = super().__getitem__(key)
+        except OSError as error:
+            name = f"{key}_FILE"
+            raise ImproperlyConfigured(
+                f"{name}={self.env[name]}: {error.strerror}: expected a file with the value"
+            ) from error
+        return value.rstrip("\n")
+
+
 env = environ.Env()
+env.ENVIRON = _Environment()
 
 
 def _number(name: str, default: int, least: int, most: int) -> int:
@@ -85,6 +104,14 @@ def _oidc_issuer(name: str) -> str:
             f"{name}={shown(issuer)}: expected https://…, as the provider's tokens name it"
         )
     return issuer
+
+
+def _base_url(name: str, default: str) -> str:
+    """An address with a slash at its end. Raises: ImproperlyConfigured naming the variable."""
+    address = str(env.str(name, default="") or default)
+    if not address.startswith(("http://", "https://")):
+        raise ImproperlyConfigured(f"{name}={shown(address)}: expected https://host/path")
+    return address.rstrip("/") + "/"
 
 
 def _secret_key(path: Path) -> str:
@@ -182,6 +209,16 @@ IMPORT_BOUNDS = Bounds(
     rows=_number("IMPORT_ROWS", 10_000_000, 1, 1_000_000_000),
     files=_number("IMPORT_FILES", 5_000, 1, 1_000_000),
 )
+# Where sessions are fetched from, and kept. OpenF1 allows 30 requests a minute without a login.
+DOWNLOADS = Downloads(
+    folder=Path(env.str("DOWNLOADS_DIR", default="") or DATA_DIR / "downloads").absolute(),
+    openf1_url=_base_url("OPENF1_URL", "https://api.openf1.org/v1"),
+    openf1_per_minute=_number("OPENF1_PER_MINUTE", 30, 1, 100_000),
+)
+# What may be uploaded to be imported, and how long an upload waits for that.
+UPLOADS_DIR = DATA_DIR / "uploads"
+UPLOAD_BYTES = _number("UPLOAD_MB", 1_000, 1, 1_000_000) * 1_000_000
+UPLOAD_SECONDS = _number("UPLOAD_HOURS", 24, 1, 8_760) * 3600
 IMPORT_MEMORY_BYTES = _number("IMPORT_MEMORY_MB", 4_000, 2_000, 1_000_000) * 1_000_000
 
 # Recordings older than that, and the oldest while all take more room, are removed; 0: none.
@@ -213,6 +250,8 @@ MAX_BODY_BYTES = _number("MAX_BODY_MB", 1, 1, 1_000_000) * 1_000_000
 ACK_TIMEOUT = _number("ACK_TIMEOUT", 60, 1, 3600)
 # Off where no other worker would ever read what this one makes: `manage.py serve` knows.
 FRAME_STORE_SHARED = _flag("FRAME_STORE_SHARED", True)
+# After which a live session whose producer does not come back becomes a recording.
+LIVE_IDLE_SECONDS = _number("LIVE_IDLE_MINUTES", 60, 1, 1_000_000) * 60
 STATISTICS = _flag("STATISTICS", True)
 STATISTICS_WARM_UP = _number("STATISTICS_WARM_UP", 10, 0, 10_000)
 

@@ -16,6 +16,7 @@ OPENAPI = ROOT / "docs" / "openapi.json"
 BODIES = {
     "Entity": "EntityOut",
     "SessionDetail": "SessionDetail",
+    "Job": "JobOut",
     "Corner": "CornerOut",
     "Geometry": "GeometryOut",
     "RaceEvent": "EventOut",
@@ -33,6 +34,7 @@ NAMED = {
     "Point": "array",
     "Corner": "object",
     "Entity": "object",
+    "Job": "object",
 }
 
 

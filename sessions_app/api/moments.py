@@ -114,41 +114,55 @@ async def get_lap_telemetry(
     session = await session_for(request, slug)
 
     async def build() -> TelemetryOut:
-        row, start_frame, end_frame = await _lap(session, entity, lap)
-        schema = await schema_of(request, session)
-        if schema is None:
-            raise ApiError(404, f"Session {slug!r} has no recording yet: {session.state}.")
-        wanted = None if fields is None else [name.strip() for name in fields.split(",")]
-        try:
-            channels = channel_names(schema, wanted)
-        except KeyError as error:
-            raise ApiError(422, str(error.args[0])) from error
-        margin = round(CLOCK_MARGIN_SECONDS * session.frame_rate)
-        begin = max(0, start_frame - margin)
-        # One frame more closes the lap: its first sample is the next lap's start.
-        end = min(end_frame + 1, session.frame_count)
-        columns = await columns_of(
-            request, session, begin, min(end + margin, session.frame_count), entity
-        )
-        length = await Geometry.objects.filter(session=session).values_list("length").afirst()
-        try:
-            result = await asyncio.to_thread(
-                lap_telemetry,
-                columns,
-                length=None if length is None else length[0],
-                step=step,
-                channels=channels,
-                lap=(start_frame - begin, end - begin),
-                standing_start=lap == 1,
-            )
-        except NoDistance as error:
-            raise ApiError(
-                404, f"Lap {lap} of {entity!r}: {error}.", code="no_telemetry"
-            ) from error
-        return _telemetry(row, result, columns)
+        return await read_lap_telemetry(request, session, entity, lap, step=step, fields=fields)
 
     name = f"telemetry {entity} {lap} {step} {fields}"
     return await about_session(request, session, build, name)
+
+
+async def read_lap_telemetry(
+    request: HttpRequest,
+    session: Session,
+    entity: str,
+    lap: int,
+    *,
+    step: float,
+    fields: str | None = None,
+) -> TelemetryOut:
+    """One lap over distance; the arguments are those of the operation above.
+
+    Raises: ApiError 404, 422, 503.
+    """
+    row, start_frame, end_frame = await _lap(session, entity, lap)
+    schema = await schema_of(request, session)
+    if schema is None:
+        raise ApiError(404, f"Session {session.slug!r} has no recording yet: {session.state}.")
+    wanted = None if fields is None else [name.strip() for name in fields.split(",")]
+    try:
+        channels = channel_names(schema, wanted)
+    except KeyError as error:
+        raise ApiError(422, str(error.args[0])) from error
+    margin = round(CLOCK_MARGIN_SECONDS * session.frame_rate)
+    begin = max(0, start_frame - margin)
+    # One frame more closes the lap: its first sample is the next lap's start.
+    end = min(end_frame + 1, session.frame_count)
+    columns = await columns_of(
+        request, session, begin, min(end + margin, session.frame_count), entity
+    )
+    length = await Geometry.objects.filter(session=session).values_list("length").afirst()
+    try:
+        result = await asyncio.to_thread(
+            lap_telemetry,
+            columns,
+            length=None if length is None else length[0],
+            step=step,
+            channels=channels,
+            lap=(start_frame - begin, end - begin),
+            standing_start=lap == 1,
+        )
+    except NoDistance as error:
+        raise ApiError(404, f"Lap {lap} of {entity!r}: {error}.", code="no_telemetry") from error
+    return _telemetry(row, result, columns)
 
 
 async def _lap(session: Session, entity: str, number: int) -> tuple[Lap, int, int]:

@@ -9,6 +9,7 @@ from ninja import Schema
 from pydantic import AfterValidator, ConfigDict, Field
 
 from ..access import OLDER_NAMES
+from .errors import ErrorOut
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 Point = tuple[float, float]
@@ -386,6 +387,92 @@ class FastF1Import(Schema):
     session_type: Literal["R", "Q", "S", "SQ", "SS", "FP1", "FP2", "FP3"] = "R"
     access: Access = None
     refresh: bool = False
+
+
+class UploadImport(Schema):
+    """Import what was uploaded."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    upload: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", description="As POST uploads said.")]
+    format: Annotated[
+        Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")] | None,
+        Field(description="Name of the importer; left out: told by the content."),
+    ] = None
+    slug: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,79}$")] | None = None
+    title: Annotated[str, Field(max_length=200)] = ""
+    access: Access = None
+    refresh: bool = False
+
+
+class FetchImport(Schema):
+    """Import a session from a server that has it, such as OpenF1's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$", description="openf1.")]
+    year: Annotated[int, Field(ge=1950, le=2100)]
+    circuit: Annotated[
+        str, Field(min_length=1, max_length=60, description="As people call it: monaco.")
+    ]
+    session: Annotated[
+        str, Field(max_length=40, description="race, qualifying, practice 1… or R, Q, FP1…")
+    ] = "race"
+    slug: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,79}$")] | None = None
+    title: Annotated[str, Field(max_length=200)] = ""
+    access: Access = None
+    refresh: bool = False
+
+
+class UploadOut(Schema):
+    """A whole upload."""
+
+    upload: str = Field(description="Names it in POST sessions.")
+    name: str = Field(description="Of its one file, or of the folder of its files.")
+    files: int
+    bytes: int
+    expires: datetime = Field(description="When it is removed, unless an import needs it.")
+
+
+class SessionChange(Schema):
+    """What of a session is to be changed; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    access: Access = None
+    owner: Annotated[
+        Annotated[str, Field(max_length=150)] | None,
+        Field(description="User name; empty for nobody. Staff only."),
+    ] = None
+    groups: Annotated[
+        Annotated[list[Annotated[str, Field(max_length=150)]], Field(max_length=100)] | None,
+        Field(description="Names of the groups whose members may watch. Staff only."),
+    ] = None
+
+
+class SessionSettingsOut(Schema):
+    """What PATCH changes, as it is now."""
+
+    slug: str
+    title: str
+    access: Literal["public", "unlisted", "login", "private"]
+    owner: str = Field(description="User name, or empty.")
+    groups: list[str]
+
+
+class ClearedOut(Schema):
+    """What is kept is named by its content, and never stale: there was nothing to clear."""
+
+    cleared: int = 0
+
+
+class ImportRefusedOut(ErrorOut):
+    """Why no import has begun."""
+
+    session_id: str = Field(
+        "", description="The slug that it would have, where year, round and type were given."
+    )
 
 
 class ImportOut(Schema):

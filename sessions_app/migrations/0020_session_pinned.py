@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("sessions_app", "0006_operators"),
+        ("sessions_app", "0012_session_live"),
     ]
 
     operations = [

@@ -61,6 +61,7 @@ def report_context(report: dict[str, Any]) -> dict[str, Any]:
             ("answer", "command → first send"),
             ("seek", "seek → first frame"),
             ("round_trip", "round trip to the client"),
+            ("live", "live: arrival of a frame → its send"),
         )
     ]  # fmt: skip
     expected = report["expected_interval_ns"]

@@ -109,7 +109,7 @@ async def get_frames(
     request: HttpRequest, slug: str, wanted: Annotated[FrameRange, Query()]
 ) -> HttpResponse:
     """At most 1,000 frames as JSON or, by `Accept`, msgpack: the same map either way."""
-    info = await _session(request, slug)
+    info = await found_session(request, slug)
     _require_recording(info)
     count = wanted.count(info.frame_count)
     content_type = _negotiated(request)
@@ -185,7 +185,7 @@ async def get_segment(
     request: HttpRequest, slug: str, version: str, stride: int, index: int
 ) -> HttpResponse:
     """Raw deflate of the layout in docs/recording-format.md; never changes."""
-    info = await _session(request, slug, version)
+    info = await found_session(request, slug, version)
     if stride not in STRIDES:
         raise ApiError(404, f"stride {stride}: expected one of {list(STRIDES)}.")
     key = SegmentKey(version, stride, index)
@@ -216,7 +216,7 @@ async def get_segment(
 )
 async def get_recording(request: HttpRequest, slug: str, version: str) -> HttpResponseBase:
     """The whole file (MCAP), or the part that `Range` names."""
-    info = await _session(request, slug, version, Action.EXPORT)
+    info = await found_session(request, slug, version, Action.EXPORT)
     tag = f'"{version}"'
     try:
         chunks = await asyncio.to_thread(FileChunks, info.path)
@@ -286,7 +286,7 @@ class FileChunks:
         self._stream.close()
 
 
-async def _session(
+async def found_session(
     request: HttpRequest, slug: str, version: str | None = None, action: Action = Action.WATCH
 ) -> SessionInfo:
     """The session, of that version if one is given. Raises: ApiError 404, 401, 403."""

@@ -91,7 +91,7 @@ class Admission:
         self._clock = clock
         self._connections = connections
         self._catalogue = catalogue
-        self._credentials = credentials or Credentials()
+        self.credentials = credentials or Credentials()
 
     async def admit(
         self, connection: Closable, scope: Mapping[str, Any], slug: str
@@ -141,7 +141,7 @@ class Admission:
         watch are anonymous."""
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
-                return await visitor_of(scope, self._credentials)
+                return await visitor_of(scope, self.credentials)
         except UnknownToken as error:
             raise Refused(CloseCode.UNAUTHENTICATED, str(error)) from None
         except (DatabaseError, TimeoutError):

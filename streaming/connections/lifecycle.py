@@ -53,12 +53,18 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
-from sessions_app.access import ANONYMOUS
+from sessions_app.access import ANONYMOUS, Action
 from sessions_app.rates import TokenBucket
 
 from ..playback.command_parser import message_bytes
 from ..playback.commands import Command, CommandError, CommandId, Ping
-from ..playback.protocol import MAX_MESSAGE_BYTES, CloseCode, ErrorCode, MessageType
+from ..playback.protocol import (
+    MAX_MESSAGE_BYTES,
+    CloseCode,
+    ErrorCode,
+    MessageType,
+    Status,
+)
 from ..playback.viewer import Viewer
 from ..server.flow import CLOSE_WITHIN
 from ..statistics.connection import SECOND, ConnectionStatistics
@@ -87,6 +93,7 @@ class Connection:
     """One WebSocket. Subclasses are the dialects: they read messages and open the viewer.
 
     Attributes:
+        action: what the rule of access is asked for, again every few seconds.
         subprotocol: what is confirmed in the handshake, or None.
         plain: whether rows go out bare (the plain dialect).
         id: random; names the connection in statistics, logs and resume tokens.
@@ -100,6 +107,7 @@ class Connection:
     """
 
     subprotocol: ClassVar[str | None] = None
+    action: ClassVar[Action] = Action.WATCH
     plain: ClassVar[bool] = False
 
     __slots__ = (
@@ -180,9 +188,25 @@ class Connection:
         """Handle a message. Raises: CommandError, which is sent to the client as `error`."""
         raise NotImplementedError
 
+    def not_admitted(self, reason: str) -> None:
+        """The client is refused; the socket closes next. reason: in words."""
+
     def session_changed(self, info: SessionInfo) -> None:
         """A session that is being imported or live has changed. info: its present state."""
         raise NotImplementedError
+
+    def event_came(self, message: dict[str, Any]) -> None:
+        """A live session's producer told of an event: sent now where its frame has been shown, else
+        when the playhead passes it."""
+        viewer, events = self.viewer, self.pump.events
+        if viewer is None or events is None:
+            return
+        if viewer.status(time.monotonic()) is Status.LIVE:
+            here = viewer.timeline.frame(time.monotonic())
+            if message["frame"] <= here:
+                self.pump.enqueue(message)
+        events.add(message)
+        self.pump.wake()
 
     async def closed(self) -> None:
         """The socket has closed."""
@@ -386,6 +410,7 @@ class Connection:
         except Refused as refused:
             if refused.limit:
                 self._services.registry.refused(refused.limit)
+            self.not_admitted(refused.reason)
             self.pump.close(refused.code, bye(refused.reason, refused.retry_after))
             return
         self.info, self.visitor = info, visitor

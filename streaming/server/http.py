@@ -37,6 +37,7 @@ from .limits import (
     LINGER_SECONDS,
     BodyRule,
 )
+from .transport import bound_kernel_buffers
 
 _HTTPChannel: Any = HTTPChannel  # only some of it has types
 
@@ -311,6 +312,8 @@ class ReplayRequest(WebRequest):  # type: ignore[misc]  # Daphne has no types
 
     async def asgi_send(self, message: dict[str, Any]) -> None:
         """ASGI's `send`: waits while the connection is paused."""
+        if message["type"] == "http.response.start" and _replaces(message):
+            bound_kernel_buffers(self.channel.transport.getHandle())
         if message["type"] == "http.response.body":
             while self._paused and not self._disconnected:
                 waiter = asyncio.get_running_loop().create_future()
@@ -350,3 +353,11 @@ class ReplayRequest(WebRequest):  # type: ignore[misc]  # Daphne has no types
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+
+def _replaces(start: dict[str, Any]) -> bool:
+    """Whether a response is a stream of pictures, of which only the newest counts."""
+    return any(
+        name.lower() == b"content-type" and value.startswith(b"multipart/x-mixed-replace")
+        for name, value in start["headers"]
+    )

@@ -108,7 +108,7 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
         self._registering = False
         if isinstance(transport, Connection) and not getattr(transport, "TLS", False):
             self._socket = transport.getHandle()
-            _bound_kernel_buffers(self._socket)
+            bound_kernel_buffers(self._socket)
         super().connectionMade()
 
     # -- out ----------------------------------------------------------------------------------
@@ -375,7 +375,8 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
         self.is_closed = None
 
 
-def _bound_kernel_buffers(handle: socket.socket) -> None:
+def bound_kernel_buffers(handle: socket.socket) -> None:
+    """Keep the kernel from queueing what a client does not take."""
     handle.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_SEND_BUFFER)
     if handle.family in (socket.AF_INET, socket.AF_INET6):
         handle.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, KERNEL_UNSENT_LIMIT)

@@ -86,6 +86,7 @@ class WorkersCollector(Collector):
         yield from self._loops(workers)
         yield self._durations(workers)
         yield from self._store(workers)
+        yield from self._producers(workers)
 
     def _connections(self, workers: list[dict[str, Any]]) -> Iterator[Metric]:
         opened = CounterMetricFamily(
@@ -153,6 +154,24 @@ class WorkersCollector(Collector):
                     figures["total_ns"] / 1e9,
                 )
         return family
+
+    def _producers(self, workers: list[dict[str, Any]]) -> Iterator[Metric]:
+        sending = GaugeMetricFamily(
+            "replay_producers", "Producers of live sessions.", labels=["worker", "verdict"]
+        )
+        rate = GaugeMetricFamily(
+            "replay_live_frames_per_second", "Frames from producers.", labels=["worker"]
+        )
+        lag = GaugeMetricFamily(
+            "replay_live_disk_lag_seconds", "Longest wait of frames for disk.", labels=["worker"]
+        )
+        for worker in workers:
+            producers = worker.get("producers", [])
+            for verdict, count in Counter(p["verdict"] for p in producers).items():
+                sending.add_metric([worker["name"], verdict], count)
+            rate.add_metric([worker["name"]], sum(p["rate"] for p in producers))
+            lag.add_metric([worker["name"]], max((p["disk_lag"] for p in producers), default=0.0))
+        yield from (sending, rate, lag)
 
     def _store(self, workers: list[dict[str, Any]]) -> Iterator[Metric]:
         lookups = CounterMetricFamily(

@@ -363,7 +363,7 @@ def _result(
         year=year,
         round=options.round if options.round is not None else _round(small.get("sessions")),
         metadata={
-            "total_laps": total_laps,
+            "total_laps": total_laps if total_laps is not None else tables.total_laps,
             "classification": final,
             "race_start_frame": base.start_frame,
             "race_start_time": datetime.fromtimestamp(base.start, UTC).isoformat(),

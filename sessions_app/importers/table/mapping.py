@@ -88,7 +88,7 @@ _ATTRIBUTES = ("name", "number", "team", "colour", "kind")
 
 def read_mapping(path: Path) -> TableMapping:
     """Raises: ImportSourceError naming the file, the key and what was expected there."""
-    data = _loaded(path)
+    data = plain_yaml(path)
     keys = _Keys(path, data, "")
     keys.only(_KEYS)
     geometry = _geometry(keys.child("geometry")) if "geometry" in keys else None
@@ -112,9 +112,12 @@ def read_mapping(path: Path) -> TableMapping:
     )
 
 
-def _loaded(path: Path) -> Any:
+def plain_yaml(path: Path) -> Any:
     """What a YAML file says, if it says it plainly: aliases let a file of 400 bytes stand for
-    millions of values, and tags name types that no key here has."""
+    millions of values, and tags name types that no key here has.
+
+    Raises: ImportSourceError naming the file, and the line of what is not plain.
+    """
     try:
         text = Allowance().read(path, MAX_MAPPING).decode("utf-8")
         depth = 0

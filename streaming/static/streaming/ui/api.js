@@ -15,8 +15,18 @@ import { FileLaps } from "./file_laps.js";
  */
 
 /**
+ * A session's latest import
+ * @typedef {object} Job
+ * @property {"queued" | "running" | "done" | "failed"} state
+ * @property {string} error why it failed, for staff
+ */
+
+/**
  * GET sessions/<slug>
  * @typedef {object} SessionDetail
+ * @property {string} title @property {string} state @property {boolean} loading
+ * @property {number} progress 0 to 100 @property {string} message @property {string} version
+ * @property {Job | null} job
  * @property {string} kind race, qualifying, practice, play…
  * @property {Record<string, unknown>} metadata
  * @property {Entity[]} entities
