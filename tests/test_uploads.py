@@ -283,3 +283,15 @@ class TestFetched:
         settings.DOWNLOADS = None
         assert self.ask(client).status_code == 501
         assert not Session.objects.exists()
+
+
+def test_who_has_uploaded_too_much_is_told_when_to_come_back(
+    client: Client, folder: Path, settings: Any
+) -> None:
+    settings.UPLOAD_BYTES_PER_HOUR = 3600
+    files = body_of({"play.csv": b"x" * 3600})
+    assert client.post("/api/uploads", **files, headers=TOKEN).status_code == 201
+    refused = client.post("/api/uploads", **files, headers=TOKEN)
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")
+    assert int(refused["Retry-After"]) > 3600
+    assert len(list(folder.glob("*"))) == 1

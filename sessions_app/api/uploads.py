@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from asgiref.sync import sync_to_async
@@ -14,6 +15,7 @@ from ninja import Router, Status
 from ..access import Action
 from ..unpacking import UnsafeArchive
 from ..uploads import Incoming, Upload, remove_leftovers
+from .allowances import upload_allowance
 from .errors import ApiError, ErrorOut
 from .schemas import UploadOut
 from .streamed_body import BodyCutOff, body_of, leave_body
@@ -31,7 +33,7 @@ MAX_PART_HEADER = 16 * 1024
 
 @router.post(
     "uploads",
-    response={201: UploadOut, **dict.fromkeys((400, 401, 403, 413, 422, 507), ErrorOut)},
+    response={201: UploadOut, **dict.fromkeys((400, 401, 403, 413, 422, 429, 507), ErrorOut)},
     operation_id="upload",
     summary="Upload files to import",
     openapi_extra={
@@ -61,7 +63,9 @@ async def upload(request: HttpRequest) -> Status[UploadOut]:
     """Whoever may import may upload. The body is read after that is decided, and goes to disk as it
     comes; what is refused or cut off leaves nothing there. Import it with POST sessions."""
     leave_body(request)
-    require(await visitor_of(request), request, Action.UPLOAD)
+    visitor = await visitor_of(request)
+    require(visitor, request, Action.UPLOAD)
+    spend = upload_allowance(request, visitor, _announced(request))
     kind, options = parse_options_header(request.headers.get("Content-Type", ""))
     if kind != "multipart/form-data" or not options.get("boundary"):
         raise ApiError(422, "Content-Type: expected multipart/form-data with the files.")
@@ -69,7 +73,7 @@ async def upload(request: HttpRequest) -> Status[UploadOut]:
     try:
         incoming = await asyncio.to_thread(Incoming, settings.IMPORT_BOUNDS, settings.UPLOAD_BYTES)
         try:
-            await _receive(request, options["boundary"], incoming)
+            await _receive(request, options["boundary"], incoming, spend)
             whole = await asyncio.to_thread(incoming.finish)
         finally:
             await asyncio.shield(asyncio.to_thread(incoming.discard))
@@ -86,7 +90,15 @@ async def upload(request: HttpRequest) -> Status[UploadOut]:
     return Status(201, _answer(whole, incoming))
 
 
-async def _receive(request: HttpRequest, boundary: str, incoming: Incoming) -> None:
+def _announced(request: HttpRequest) -> int:
+    """Bytes that are to come, as the client says; 0 if it does not."""
+    text = request.headers.get("Content-Length", "")
+    return int(text) if text.isdecimal() else 0
+
+
+async def _receive(
+    request: HttpRequest, boundary: str, incoming: Incoming, spend: Callable[[int], None]
+) -> None:
     with PushMultipartParser(
         boundary,
         max_header_size=MAX_PART_HEADER,
@@ -95,6 +107,7 @@ async def _receive(request: HttpRequest, boundary: str, incoming: Incoming) -> N
         strict=True,
     ) as parser:
         async for data in body_of(request):
+            spend(len(data))
             await asyncio.to_thread(_take, parser, data, incoming)
 
 
