@@ -104,6 +104,9 @@ def streams(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for i, number in enumerate(CARS):
         own = LAP_SECONDS + i
         timing.append((0, number, {"Line": i + 1, "Position": str(i + 1), "NumberOfLaps": 0}))
+        # From the garage to the grid.
+        timing.append((5, number, {"InPit": True}))
+        timing.append((20, number, {"InPit": False}))
         for lap in range(1, LAPS + 1):
             end = LEAD + lap * own + 0.4 * i
             for sector, part in enumerate((0.25, 0.35, 0.4)):
@@ -123,7 +126,7 @@ def streams(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_recorded_streams_become_a_race(streams: Path) -> None:
+def test_recorded_streams_become_a_race(streams: Path, tmp_path: Path) -> None:
     result = run_importer("fastf1", streams, ImportOptions())
     assert (result.title, result.kind) == ("Test Grand Prix 2024, Race", "race")
     assert result.source == f"fastf1:{streams.name}"
@@ -136,6 +139,13 @@ def test_recorded_streams_become_a_race(streams: Path) -> None:
     assert np.nanmax(speed) == 160
     x, y = result.columns.quantities("x")[:, 0], result.columns.quantities("y")[:, 0]
     assert np.hypot(x, y)[~np.isnan(x)] == pytest.approx(3000, abs=15)
+    # What was read before of a session of that name does not count.
+    shorter = tmp_path / "shorter"
+    shorter.mkdir()
+    for path in streams.iterdir():
+        lines = path.read_text().splitlines(keepends=True)
+        (shorter / path.name).write_text("".join(lines[: len(lines) // 2 + 1]))
+    assert len(run_importer("fastf1", shorter, ImportOptions()).laps) < len(result.laps)
     assert result.report is not None
     read = {t["table"] for t in result.report.as_dict()["tables"]}
     assert {"location", "car_data", "laps", "drivers", "race_control", "weather"} <= read
@@ -187,7 +197,7 @@ def test_a_session_by_round_comes_from_the_library(
 @pytest.mark.realdata
 def test_real_streams_of_a_qualifying_are_loaded(realdata: Path) -> None:
     """As far as FastF1: its tables are there for all cars."""
-    from sessions_app.importers.fastf1 import _library, _live_data, _session, _tables
+    from sessions_app.importers.fastf1 import _library, _live_data, _loaded, _tables
 
     folder = realdata / "livetiming" / "static-2025-mexico-qualifying"
     if not folder.is_dir():
@@ -197,13 +207,7 @@ def test_real_streams_of_a_qualifying_are_loaded(realdata: Path) -> None:
     # The long streams are read in the small race above.
     for topic in ("Position.z", "CarData.z"):
         data.data[topic] = data.data[topic][:300]
-    fastf1.Cache.offline_mode(True)
-    try:
-        session = _session(fastf1, data.get("SessionInfo")[0][1])
-        session.load(livedata=data)
-    finally:
-        fastf1.Cache.offline_mode(False)
-    tables = dict(_tables(session))
+    tables = dict(_tables(_loaded(fastf1, data, folder)))
     assert len(tables["drivers"]["driver_number"]) == 20
     assert sum(name.endswith("/location") for name in tables) == 20
     assert len(tables["laps"]["lap_number"]) > 250

@@ -97,19 +97,29 @@ def import_fastf1(source: Path, options: ImportOptions, progress: Progress) -> I
         raise ImportSourceError(
             "no SessionInfo found: expected the stream that names the session", file=source
         )
-    with _offline(fastf1, True):
-        try:
-            session = _session(fastf1, data.get("SessionInfo")[0][1])
-            session.load(livedata=data)
-        except MemoryError:
-            raise
-        except Exception as error:  # it raises whatever broken streams lead to
-            raise ImportSourceError(
-                f"FastF1: {type(error).__name__}: {error}: expected recorded streams", file=source
-            ) from error
+    session = _loaded(fastf1, data, source)
     if not _positions(session):
         raise ImportSourceError("no positions found: expected a stream Position.z", file=source)
     return _result(session, f"fastf1:{source.name}", options, progress)
+
+
+def _loaded(fastf1: Any, data: Any, source: Path) -> Any:
+    """The session of streams. Raises: ImportSourceError, whatever FastF1 raises."""
+    # A cache of its own: FastF1 knows what it has read by the session's name, not by its content.
+    with tempfile.TemporaryDirectory(prefix="replay-fastf1-") as cache:
+        fastf1.Cache.configure(cache_dir=cache)
+        with _offline(fastf1, True):
+            try:
+                session = _session(fastf1, data.get("SessionInfo")[0][1])
+                session.load(livedata=data)
+            except MemoryError:
+                raise
+            except Exception as error:  # it raises whatever broken streams lead to
+                raise ImportSourceError(
+                    f"FastF1: {type(error).__name__}: {error}: expected recorded streams",
+                    file=source,
+                ) from error
+    return session
 
 
 def _library() -> Any:
@@ -126,7 +136,7 @@ def _library() -> Any:
 
 @contextmanager
 def _offline(fastf1: Any, offline: bool) -> Iterator[None]:
-    """While FastF1 may not ask the network."""
+    """While FastF1 may not ask the network; its cache is to be configured before."""
     if not offline:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -167,7 +167,7 @@ def samples_of(
         series += series_of(code, times, own, reach)
     if seconds > 0 and "x" in schema:
         seen = sum(_seconds_seen(track, reach) for track in tracks)
-        report.unseen_share = round(1.0 - seen / (seconds * len(tracks)), 6)
+        report.unseen_share = max(round(1.0 - seen / (seconds * len(tracks)), 6), 0.0)
     return SourceSamples(schema, count, series), first
 
 
