@@ -26,7 +26,9 @@ def order_told(updates: Sequence[Update], numbers: Sequence[int]) -> Feed:
     cars = {str(number): CarTiming(0) for number in numbers}
     for update in updates:
         lines = update.data.get("Lines") if update.topic == "TimingData" else None
-        for number, line in lines.items() if isinstance(lines, dict) else ():
+        if not isinstance(lines, dict):
+            continue
+        for number, line in lines.items():
             if number in cars and isinstance(line, dict):
                 cars[number].take(update.time, line)
     rows = [(at, i, place) for i, car in enumerate(cars.values()) for at, place in car.places]
