@@ -82,7 +82,7 @@ def _enqueue_upload(wanted: UploadImport, owner: int | None) -> ImportJob:
 
 def _enqueue_fetch(wanted: FetchImport, owner: int | None) -> ImportJob:
     """Raises: ApiError 409, 501."""
-    known = fetching_importers(getattr(settings, "DOWNLOADS", None))
+    known = fetching_importers(settings.DOWNLOADS)
     if wanted.format not in known:
         expected = " or ".join(known) or "none"
         raise ApiError(
