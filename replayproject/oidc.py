@@ -38,7 +38,7 @@ PROVIDER = "oidc"
 OPERATORS = "Operators"
 
 
-class CheckedTokens(OpenIDConnectOAuth2Adapter):
+class CheckedTokens(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]  # it has no types
     """allauth's conversation, with the token's signature checked by the provider's keys."""
 
     def complete_login(self, request: HttpRequest, app: Any, token: Any, **kwargs: Any) -> Any:
@@ -46,7 +46,7 @@ class CheckedTokens(OpenIDConnectOAuth2Adapter):
         return super().complete_login(request, app, token, **kwargs)
 
 
-class Adapter(DefaultSocialAccountAdapter):
+class Adapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # it has no types
     """What allauth asks of the site."""
 
     def is_auto_signup_allowed(self, request: HttpRequest, sociallogin: Any) -> bool:

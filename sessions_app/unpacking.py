@@ -126,7 +126,7 @@ def unpack(archive: Path, into: Path, bounds: Bounds, progress: Progress) -> Pat
             unpacking.run(_tar_files(stream, unpacking), report)
         elif kind == "tar.gz":
             with gzip.GzipFile(fileobj=stream) as unpacked:
-                unpacking.run(_tar_files(unpacked, unpacking), report)
+                unpacking.run(_tar_files(cast(IO[bytes], unpacked), unpacking), report)
         else:
             raise UnsafeArchive("expected a zip, tar or tar.gz archive", file=archive.name)
     entries = list(into.iterdir())

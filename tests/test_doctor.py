@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db.migrations.executor import MigrationExecutor
 
 from replayproject import doctor
 from replayproject.doctor import Finding, Level
@@ -74,7 +76,7 @@ def test_a_recording_that_is_gone_is_named(settings: Any) -> None:
 
 @pytest.mark.django_db
 def test_tables_that_are_missing_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.MigrationExecutor, "migration_plan", lambda *_: [1, 2])
+    monkeypatch.setattr(MigrationExecutor, "migration_plan", lambda *_: [1, 2])
     finding = found("database")
     assert finding.level is Level.PROBLEM
     assert "2 migrations not applied" in finding.found
@@ -97,7 +99,7 @@ def test_a_full_disk(monkeypatch: pytest.MonkeyPatch, free: int, level: Level) -
         def __init__(self) -> None:
             self.free = free
 
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _path: Usage())
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage())
     assert found("disk").level is level
 
 

@@ -83,7 +83,7 @@ def test_a_gap_of_one_frame_stays_a_gap_in_parquet(tmp_path: Path) -> None:
         values[name][4, 0] = np.nan
     columns = Columns.from_quantities(Schema(fields, ("A",), 10.0, 10), values)
     race = dataclasses.replace(
-        small_race(), columns=columns, entities=small_race().entities[:1], geometry=None, laps=()
+        small_race(), samples=columns, entities=small_race().entities[:1], geometry=None, laps=()
     )
     again = import_table(exported("parquet", tmp_path, source_of(race)), ImportOptions())
     np.testing.assert_array_equal(again.columns.values["x"], columns.values["x"])
@@ -194,7 +194,7 @@ def test_a_recording_without_places_has_no_map(tmp_path: Path) -> None:
     columns = Columns.from_quantities(
         Schema((Field("heat"),), ("A",), 1.0, 10), {"heat": np.ones((3, 1))}
     )
-    race = dataclasses.replace(small_race(), columns=columns, geometry=None)
+    race = dataclasses.replace(small_race(), samples=columns, geometry=None)
     with pytest.raises(ExportRefused, match="expected a recording with x and y"):
         FORMATS["geojson"].write(source_of(race), tmp_path / "x", lambda _: None)
 

@@ -106,7 +106,7 @@ def _ours(source: Path, options: ImportOptions, report: Report, progress: Progre
         start_ns = recording.start_ns
     columns = concatenate(parts)
     report.read("recording", None, count, range(len(schema.entities)))
-    start = datetime.fromtimestamp(start_ns * _NANOSECONDS, UTC) if start_ns else None
+    begun = datetime.fromtimestamp(start_ns * _NANOSECONDS, UTC) if start_ns else None
     listed = {e.get("code"): e for e in about.get("entities") or () if isinstance(e, dict)}
     return ImportResult(
         title=options.title or str(about.get("title") or source.name.split(".", 1)[0]),
@@ -115,8 +115,8 @@ def _ours(source: Path, options: ImportOptions, report: Report, progress: Progre
         samples=columns,
         entities=[_entity(code, listed.get(code) or {}) for code in schema.entities],
         geometry=_geometry(about.get("geometry")),
-        start_time=start,
-        year=options.year or (None if start is None else start.year),
+        start_time=begun,
+        year=options.year or (None if begun is None else begun.year),
         round=options.round,
         metadata=about.get("metadata") or {},
         report=report,
@@ -379,9 +379,9 @@ def _entity_of(channel: _Channel, taken: set[str]) -> EntityRecord:
         copies += 1
         code = f"{wanted[: MAX_CODE - 5]} {copies}"
     taken.add(code)
-    return EntityRecord(
-        code, **{n: about.get(n, "") for n in ("name", "number", "team", "colour", "kind")}
-    )
+    names = ("name", "number", "team", "colour", "kind")
+    texts: dict[str, Any] = {name: about.get(name, "") for name in names}
+    return EntityRecord(code, **texts)
 
 
 def _mapped(

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from importlib import import_module
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from channels.db import database_sync_to_async
 from django.conf import settings
@@ -44,7 +44,10 @@ class Watching(Protocol):
 
     slug: str
     visitor: Visitor
-    action: ClassVar[Action]
+
+    @property
+    def action(self) -> Action:
+        """What it does, and so has to be allowed."""
 
     @property
     def version(self) -> str | None:

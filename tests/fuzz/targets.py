@@ -484,11 +484,12 @@ def live_command(text: str) -> None:
 
 @target(spoiled(packed_frame(0), packed_frame(1, 5.0)))
 def live_frames(data: bytes) -> None:
-    taker = Intake(frame_rate=10.0, layout=Layout(live_schema()))
+    layout = Layout(live_schema())
+    taker = Intake(frame_rate=10.0, layout=layout)
     outcome = taker.take(data, 0.0, 0.0)
     numbers = [frame.number for frame in outcome.frames]
     assert numbers == sorted(set(numbers))
-    assert all(len(frame.content) == 4 * taker.layout.width for frame in outcome.frames)
+    assert all(len(frame.content) == 4 * layout.width for frame in outcome.frames)
     for refusal in outcome.refused:
         json.dumps(refusal.as_dict())
 
