@@ -24,7 +24,7 @@ lint: $(VENV)/.dev ## style, types, imports and spelling, two at a time
 	@$(MAKE) --no-print-directory -j 2 lint-types lint-pages lint-style
 
 lint-types:
-	$(BIN)/mypy replayproject sessions_app streaming faults tests benchmarks
+	$(BIN)/mypy replayproject sessions_app streaming faults tests benchmarks examples
 
 lint-style:
 	$(BIN)/ruff check .
@@ -69,7 +69,7 @@ constraints: $(VENV)/.python ## pin the newest versions that the requirements al
 lock: $(VENV)/.python ## write requirements.lock: what a deployment installs, with hashes
 	@report=$$(mktemp) && trap 'rm -f "$$report"' EXIT && \
 	$(PIP) --dry-run --ignore-installed --report "$$report" \
-	  -r requirements-import.txt 'psycopg[binary]>=3.2' && \
+	  -r requirements-import.txt 'psycopg[binary]>=3.2' 'django-allauth[socialaccount]>=65.13' && \
 	$(BIN)/python .ci/lock.py < "$$report" > requirements.lock
 
 sbom: $(VENV)/.supply ## list what is delivered (CycloneDX) and its licences, in dist/
@@ -102,7 +102,8 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt requirements-import.txt
 
 $(VENV)/.supply: $(VENV)/.run requirements-supply.txt requirements.lock
 	@echo "installing what listing and auditing dependencies needs"
-	@$(PIP) -r requirements-supply.txt -r requirements-import.txt 'psycopg[binary]>=3.2'
+	@$(PIP) -r requirements-supply.txt -r requirements-import.txt 'psycopg[binary]>=3.2' \
+	  'django-allauth[socialaccount]>=65.13'
 	@touch $@
 
 clean: ## remove the virtual environment and the caches, not the data

@@ -42,6 +42,8 @@ class Action(enum.StrEnum):
     EXPORT = "export"
     LIST = "list"
     EDIT = "edit"
+    ASSIGN = "assign"
+    """Give it another owner, or other groups."""
     DELETE = "delete"
     INGEST = "ingest"
     IMPORT = "import"
@@ -70,6 +72,7 @@ SCOPES: Mapping[Action, Scope | None] = {
     Action.EXPORT: Scope.READ,
     Action.LIST: Scope.READ,
     Action.EDIT: Scope.IMPORT,
+    Action.ASSIGN: Scope.IMPORT,
     Action.DELETE: Scope.IMPORT,
     Action.INGEST: Scope.INGEST,
     Action.IMPORT: Scope.IMPORT,
@@ -231,7 +234,7 @@ def _may(visitor: Visitor, action: Action, session: SessionFacts | None) -> bool
         return visitor.staff or visitor.observer
     if visitor.staff:
         return True
-    if action in (Action.IMPORT, Action.UPLOAD):
+    if action in (Action.IMPORT, Action.UPLOAD, Action.ASSIGN):
         return False
     if session is None:
         if action is Action.INGEST:
@@ -251,6 +254,7 @@ def _what(action: Action, session: SessionFacts | None) -> str:
     if session is None:
         return {
             Action.IMPORT: "import sessions",
+            Action.UPLOAD: "upload recordings",
             Action.OBSERVE: "see connections",
             Action.OPERATE: "operate connections",
             Action.TOKENS: "see or make tokens",
@@ -266,6 +270,8 @@ def _refusal(action: Action) -> str:
         return "seeing connections takes the permission to view live connections"
     if action is Action.OPERATE:
         return "operating connections takes the permission to change live connections"
+    if action is Action.ASSIGN:
+        return "only staff may give a session another owner or other groups"
     if action is Action.ADMIN:
         return "the admin is for staff and operators"
     if action in (Action.IMPORT, Action.UPLOAD, Action.INGEST):

@@ -68,6 +68,14 @@ def find_source(name: str, named: Mapping[str, str]) -> Source:
     # A link below the folder leads anywhere, today or tomorrow: none is followed.
     if not (plain and _is_itself(path) if entry else path.exists()):
         raise UnknownSource(f"source {first!r} has no entry {shown(entry)}")
+    return source_at(name, path)
+
+
+def source_at(name: str, path: Path) -> Source:
+    """What lies at a path that may be imported from: which importer reads it, with which options.
+
+    Raises: UnknownSource for a mapping that has no table.
+    """
     if is_regular(path):
         mapping = _mapping_of(path)
         return Source(name, path, "table" if mapping else "", _with_mapping(mapping))
@@ -109,6 +117,12 @@ def _is_itself(path: Path) -> bool:
         return False
 
 
+def fetching_importers(downloads: object) -> tuple[str, ...]:
+    """The importers that fetch a session by year, circuit and kind. downloads: the setting that
+    says from where and into which folder; None where nothing is fetched."""
+    return () if downloads is None else ("openf1",)
+
+
 def require_importer(name: str) -> None:
     """Raises: ImporterMissing if that importer, or what it reads with, is not installed."""
     if name == "fastf1":
@@ -116,11 +130,6 @@ def require_importer(name: str) -> None:
             raise ImporterMissing(
                 "sessions by year, round and type come from FastF1, which is not installed: "
                 "pip install fastf1, then start the service again"
-            )
-        if importlib.util.find_spec("sessions_app.importers.fastf1") is None:
-            raise ImporterMissing(
-                "this version has no importer for FastF1: import a recording that you have with "
-                '{"source": name} instead'
             )
     elif importlib.util.find_spec("pyarrow") is None:
         raise ImporterMissing("imports need pyarrow, which is not installed: pip install pyarrow")

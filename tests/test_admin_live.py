@@ -16,13 +16,22 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from streaming.admin.texts import CLOSE_CODES, VERDICTS, close_code_choices, meaning_of, reason_of
+from streaming.admin.texts import (
+    CLOSE_CODES,
+    REFUSALS,
+    VERDICTS,
+    close_code_choices,
+    meaning_of,
+    reason_of,
+)
 from streaming.monitoring import board as sharing
 from streaming.monitoring import reader as reading
 from streaming.monitoring.board import BoardError
 from streaming.playback.protocol import CloseCode
 from streaming.statistics.diagnosis import Verdict
 from streaming.worker import WORKER, Worker
+
+from .conftest import ROOT
 
 pytestmark = pytest.mark.django_db
 
@@ -174,6 +183,24 @@ def test_a_form_from_elsewhere_is_refused(worker: Running) -> None:
     answer = client.post(LIST, {"action": "pause", "_selected_action": "viewer1"})
     assert answer.status_code == 403
     assert worker.commands == []
+
+
+def test_the_workers_page_says_which_limits_were_reached(root: Client, worker: Running) -> None:
+    assert b"No limit was reached" in root.get(WORKERS).content
+    for limit in REFUSALS:
+        worker.registry.refused(limit)
+    worker.registry.refused("failed_logins")
+    worker.run(worker.registry.publish())
+    page = " ".join(root.get(WORKERS).content.decode().split())
+    assert "<dt>Failed logins of one name or address</dt><dd>2</dd>" in page
+    assert all(f"<dt>{text}</dt>" in page for text in REFUSALS.values())
+
+
+def test_every_limit_is_documented_by_its_name() -> None:
+    table = (ROOT / "docs" / "security.md").read_text().split("## Limits and defaults")[1]
+    rows = [row for row in table.split("## Headers")[0].splitlines() if row.startswith("| ")]
+    named = re.findall(r"`([a-z_]+)`", " ".join(row.rsplit("|", 2)[1] for row in rows[1:]))
+    assert sorted(named) == sorted(REFUSALS)
 
 
 # -- what ---------------------------------------------------------------------------------------

@@ -13,8 +13,10 @@ from sessions_app.best_laps import BestLapOrder, CarLaps, Part, TimedLap, best_l
 NAN = math.nan
 
 
-def lap(ended: float, duration: float, **more: float) -> TimedLap:
-    return TimedLap(ended - duration, ended, duration, **more)
+def lap(
+    ended: float, duration: float, withdrawn: float = math.inf, reinstated: float = math.inf
+) -> TimedLap:
+    return TimedLap(ended - duration, ended, duration, True, withdrawn, reinstated)
 
 
 def order_at(result: BestLapOrder, frame: int) -> list[int]:

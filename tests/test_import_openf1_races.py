@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -89,8 +90,29 @@ def test_the_leader_agrees_with_the_official_order(austria: ImportResult, realda
     official = official_positions(austria, realdata / "openf1-2024-austria" / "position.csv")
     race = slice(austria.metadata["race_start_frame"], austria.metadata["finish_frame"])
     ours = np.argmin(austria.columns.values["position"][race], axis=1)
-    agreement = (np.argmin(official[race], axis=1) == ours).mean()
-    assert agreement >= 0.97
+    assert (np.argmin(official[race], axis=1) == ours).mean() >= 0.99
+
+
+def agreement(result: ImportResult) -> dict[str, Any]:
+    assert result.report is not None
+    assert result.report.agreement is not None
+    return result.report.agreement
+
+
+@pytest.mark.parametrize(
+    "name", ["2024-austria", "2024-bahrain", "2024-silverstone", "2023-zandvoort"]
+)
+def test_the_order_at_the_line_is_that_of_the_lap_table(race: Importing, name: str) -> None:
+    crossings = agreement(race(f"openf1-{name}"))["crossings"]
+    assert crossings["compared"] > 900
+    assert crossings["share"] >= 0.999, crossings["differences"]
+
+
+def test_the_order_is_that_of_the_official_feed(austria: ImportResult) -> None:
+    order = agreement(austria)["order"]
+    assert order["car_seconds"] > 90_000
+    assert order["leader"] >= 0.995
+    assert order["cars"] >= 0.985
 
 
 def test_the_race_ends_as_it_did(austria: ImportResult) -> None:

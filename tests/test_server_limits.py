@@ -430,3 +430,11 @@ def test_messages_before_the_handshake_is_answered_wait(server: Flow) -> None:
         answer = b""
         while not answer.endswith(b"\x81\x05early\x81\x05later"):
             answer += client.recv(4096)
+
+
+async def test_a_body_that_is_too_large_is_counted() -> None:
+    refused: list[str] = []
+    channel = Channel(Limits(body_bytes=10, refused=refused.append))
+    channel.send(HEAD + b"Content-Length: 11\r\n\r\n")
+    assert channel.wire.value().startswith(b"HTTP/1.1 413 ")
+    assert refused == ["body_bytes"]

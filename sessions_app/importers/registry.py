@@ -20,10 +20,13 @@ GROUP = "replayproject.importers"
 
 OURS = (
     EntryPoint("adsb", "sessions_app.importers.adsb:IMPORTER", GROUP),
+    EntryPoint("fastf1", "sessions_app.importers.fastf1:IMPORTER", GROUP),
     EntryPoint("gpx", "sessions_app.importers.gpx:IMPORTER", GROUP),
     EntryPoint("livetiming", "sessions_app.importers.livetiming:IMPORTER", GROUP),
+    EntryPoint("mcap", "sessions_app.importers.mcap:IMPORTER", GROUP),
     EntryPoint("openf1", "sessions_app.importers.openf1:IMPORTER", GROUP),
     EntryPoint("table", "sessions_app.importers.table:IMPORTER", GROUP),
+    EntryPoint("tracking", "sessions_app.importers.tracking:IMPORTER", GROUP),
 )
 
 

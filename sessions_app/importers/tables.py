@@ -298,6 +298,23 @@ def _parquet_source(path: Path, allowance: Allowance) -> Iterator[Any]:
             raise _unreadable(path, "a Parquet file", error) from error
 
 
+def embedded_text(path: Path, key: bytes, most: int) -> bytes | None:
+    """What the metadata of a Parquet file says under a key; None for another file, or without it.
+
+    Raises: ImportSourceError if the file cannot be read, or the text is longer than `most` bytes.
+    """
+    if format_of(path) != ".parquet":
+        return None
+    with _parquet_source(path, Allowance()) as source:
+        metadata: Mapping[bytes, bytes] = pq.ParquetFile(source).metadata.metadata or {}
+        text = metadata.get(key)
+    if text is not None and len(text) > most:
+        raise ImportSourceError(
+            f"{len(text):,} bytes found under {key.decode()}: expected at most {most:,}", file=path
+        )
+    return text
+
+
 def _read_parquet(
     reading: _Reading, wanted: Mapping[str, ColumnType], allowance: Allowance
 ) -> dict[str, pa.Array]:

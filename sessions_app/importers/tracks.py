@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..recording import Field, Schema
+from ..recording import Field, Schema, Scope
 from ..recording.fields import MAX_ENTITIES, default_segment_frames
 from .report import Done, Report
 from .resample import MAX_GAP
@@ -111,6 +111,7 @@ def samples_of(
     max_gap: float = MAX_GAP,
     report: Report,
     table: str = "",
+    session: Track | None = None,
 ) -> tuple[SourceSamples, float]:
     """Everything that was measured, from the first sample of any track to the last of any.
 
@@ -121,6 +122,7 @@ def samples_of(
         max_gap: seconds between two samples beyond which an entity was not seen.
         report: where values that do not fit a field are listed, and the unseen share is kept.
         table: what the report calls the source.
+        session: what was measured of no entity: the fields of scope `session`.
 
     Returns:
         The samples, and the time of frame 0.
@@ -154,14 +156,15 @@ def samples_of(
     series: list[Series] = []
     # A gap of just that length counts as none, whatever its last digits are.
     reach = max_gap + _TICK
-    for track in tracks:
+    for track in tracks if session is None else (*tracks, session):
         own = {
             f.name: _fitting(f, track.values[f.name], track, report, table)
             for f in fields
-            if f.name in track.values
+            if f.name in track.values and (f.scope is Scope.SESSION) is (track is session)
         }
         times = np.round(track.times - first, _DIGITS)
-        series += series_of(track.entity.code, times, own, reach)
+        code = None if track is session else track.entity.code
+        series += series_of(code, times, own, reach)
     if seconds > 0 and "x" in schema:
         seen = sum(_seconds_seen(track, reach) for track in tracks)
         report.unseen_share = round(1.0 - seen / (seconds * len(tracks)), 6)

@@ -53,14 +53,20 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
-from sessions_app.access import ANONYMOUS
+from sessions_app.access import ANONYMOUS, Action
+from sessions_app.rates import TokenBucket
 
 from ..playback.command_parser import message_bytes
 from ..playback.commands import Command, CommandError, CommandId, Ping
-from ..playback.protocol import MAX_MESSAGE_BYTES, CloseCode, ErrorCode, MessageType
+from ..playback.protocol import (
+    MAX_MESSAGE_BYTES,
+    CloseCode,
+    ErrorCode,
+    MessageType,
+    Status,
+)
 from ..playback.viewer import Viewer
 from ..server.flow import CLOSE_WITHIN
-from ..server.token_bucket import TokenBucket
 from ..statistics.connection import SECOND, ConnectionStatistics
 from ..store.catalogue import SessionInfo
 from .admission import Refused
@@ -79,10 +85,6 @@ Dispatch = Callable[[dict[str, Any]], Awaitable[None]]
 MAX_HELD = 64
 """Commands kept until a session is ready: a client may send `play` as soon as it is connected."""
 
-CROWDED_SECONDS = 30.0
-"""After which to come back to a session or as a user that has all its connections: somebody else
-has to leave first, which takes longer than a worker that is full for a moment."""
-
 BURST_SECONDS = 2.0
 """How many seconds' worth of messages may come at once: a page that was hidden catches up."""
 
@@ -91,6 +93,7 @@ class Connection:
     """One WebSocket. Subclasses are the dialects: they read messages and open the viewer.
 
     Attributes:
+        action: what the rule of access is asked for, again every few seconds.
         subprotocol: what is confirmed in the handshake, or None.
         plain: whether rows go out bare (the plain dialect).
         id: random; names the connection in statistics, logs and resume tokens.
@@ -104,6 +107,7 @@ class Connection:
     """
 
     subprotocol: ClassVar[str | None] = None
+    action: ClassVar[Action] = Action.WATCH
     plain: ClassVar[bool] = False
 
     __slots__ = (
@@ -184,9 +188,25 @@ class Connection:
         """Handle a message. Raises: CommandError, which is sent to the client as `error`."""
         raise NotImplementedError
 
+    def not_admitted(self, reason: str) -> None:
+        """The client is refused; the socket closes next. reason: in words."""
+
     def session_changed(self, info: SessionInfo) -> None:
         """A session that is being imported or live has changed. info: its present state."""
         raise NotImplementedError
+
+    def event_came(self, message: dict[str, Any]) -> None:
+        """A live session's producer told of an event: sent now where its frame has been shown, else
+        when the playhead passes it."""
+        viewer, events = self.viewer, self.pump.events
+        if viewer is None or events is None:
+            return
+        if viewer.status(time.monotonic()) is Status.LIVE:
+            here = viewer.timeline.frame(time.monotonic())
+            if message["frame"] <= here:
+                self.pump.enqueue(message)
+        events.add(message)
+        self.pump.wake()
 
     async def closed(self) -> None:
         """The socket has closed."""
@@ -325,11 +345,16 @@ class Connection:
         started_ns = time.monotonic_ns()
         size = message_bytes(text)
         if size > MAX_MESSAGE_BYTES:
+            self._services.registry.refused("message_bytes")
             self.pump.close(CloseCode.TOO_LARGE, bye("a message of more than 64 kB"))
             return
-        if not self._allowance.take(started_ns / SECOND):
-            reason = f"more than {self._allowance.rate} messages/s"
-            self._services.registry.refused("messages")
+        now = started_ns / SECOND
+        if not self._allowance.take(now):
+            limit, reason = "messages", f"more than {self._allowance.rate} messages/s"
+        else:
+            limit, reason = self._services.connections.message_from(self, now)
+        if limit:
+            self._services.registry.refused(limit)
             self.pump.close(CloseCode.TOO_MANY, bye(reason, 5.0))
             return
         try:
@@ -383,14 +408,10 @@ class Connection:
         try:
             info, visitor = await self._services.admission.admit(self, self._scope, self.slug)
         except Refused as refused:
-            if refused.code is CloseCode.TOO_MANY:
-                self._services.registry.refused("connections")
+            if refused.limit:
+                self._services.registry.refused(refused.limit)
+            self.not_admitted(refused.reason)
             self.pump.close(refused.code, bye(refused.reason, refused.retry_after))
-            return
-        limit, problem = self._services.connections.crowded_for(self, self.slug, visitor.name)
-        if limit:
-            self._services.registry.refused(limit)
-            self.pump.close(CloseCode.TOO_MANY, bye(problem, CROWDED_SECONDS))
             return
         self.info, self.visitor = info, visitor
         self.statistics.about["user"] = visitor.name

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from importlib import import_module
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from channels.db import database_sync_to_async
 from django.conf import settings
@@ -44,6 +44,7 @@ class Watching(Protocol):
 
     slug: str
     visitor: Visitor
+    action: ClassVar[Action]
 
     @property
     def version(self) -> str | None:
@@ -121,7 +122,7 @@ class RightsReview:
                     connection.revoke(CloseCode.UNAUTHENTICATED, reason)
                     continue
                 visitor = program
-            if visitor.login and not decide(ANONYMOUS, Action.WATCH, rights.facts).allowed:
+            if visitor.login and not decide(ANONYMOUS, connection.action, rights.facts).allowed:
                 if visitor.login not in logins:
                     logins[visitor.login] = await _user_of_key(visitor.login)
                 visitor = logins[visitor.login]
@@ -130,7 +131,7 @@ class RightsReview:
                 problem = current.links[link]
                 linked = "" if problem else connection.visitor.linked
                 visitor = replace(visitor, link=link, linked=linked, link_problem=problem)
-            decision = decide(visitor, Action.WATCH, rights.facts)
+            decision = decide(visitor, connection.action, rights.facts)
             if decision.close_code is not None:
                 connection.revoke(CloseCode(decision.close_code), decision.reason)
             elif connection.version not in (None, rights.version):

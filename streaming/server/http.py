@@ -37,6 +37,7 @@ from .limits import (
     LINGER_SECONDS,
     BodyRule,
 )
+from .transport import bound_kernel_buffers
 
 _HTTPChannel: Any = HTTPChannel  # only some of it has types
 
@@ -206,6 +207,7 @@ class ReplayChannel(_HTTPChannel):  # type: ignore[misc]
     # -- refusals -----------------------------------------------------------------------------
 
     def _refuse(self, rule: BodyRule) -> None:
+        self.factory.limits.refused("body_bytes")
         request = self.requests[-1]
         if not request.startedWriting:
             message = f"a body of more than {rule.most} bytes"
@@ -310,6 +312,8 @@ class ReplayRequest(WebRequest):  # type: ignore[misc]  # Daphne has no types
 
     async def asgi_send(self, message: dict[str, Any]) -> None:
         """ASGI's `send`: waits while the connection is paused."""
+        if message["type"] == "http.response.start" and _replaces(message):
+            bound_kernel_buffers(self.channel.transport.getHandle())
         if message["type"] == "http.response.body":
             while self._paused and not self._disconnected:
                 waiter = asyncio.get_running_loop().create_future()
@@ -349,3 +353,11 @@ class ReplayRequest(WebRequest):  # type: ignore[misc]  # Daphne has no types
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+
+def _replaces(start: dict[str, Any]) -> bool:
+    """Whether a response is a stream of pictures, of which only the newest counts."""
+    return any(
+        name.lower() == b"content-type" and value.startswith(b"multipart/x-mixed-replace")
+        for name, value in start["headers"]
+    )

@@ -25,6 +25,8 @@ from twisted.internet.interfaces import IPullProducer
 from twisted.internet.tcp import Connection
 from zope.interface import implementer
 
+from sessions_app.rates import TokenBucket
+
 from ..playback.protocol import CloseCode
 from .flow import Inbox, Outbound
 from .limits import (
@@ -34,7 +36,6 @@ from .limits import (
     CONTROL_FRAMES_PER_SECOND,
     MAX_FRAGMENTS,
 )
-from .token_bucket import TokenBucket
 
 KERNEL_SEND_BUFFER = 64 * 1024
 KERNEL_UNSENT_LIMIT = 16 * 1024
@@ -107,7 +108,7 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
         self._registering = False
         if isinstance(transport, Connection) and not getattr(transport, "TLS", False):
             self._socket = transport.getHandle()
-            _bound_kernel_buffers(self._socket)
+            bound_kernel_buffers(self._socket)
         super().connectionMade()
 
     # -- out ----------------------------------------------------------------------------------
@@ -265,6 +266,7 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
             rate = CONTROL_FRAMES_PER_SECOND
             self._control = TokenBucket(rate, rate * BURST_SECONDS, now)
         if not self._control.take(now):
+            self.factory.limits.refused("control_frames")
             reason = f"more than {CONTROL_FRAMES_PER_SECOND} control frames/s"
             self._fail_connection(CloseCode.TOO_MANY, reason)
 
@@ -275,9 +277,11 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
             self._fragments = TokenBucket(rate, rate * BURST_SECONDS, now)
         self._fragments_of_message = 1 if first else self._fragments_of_message + 1
         if self._fragments_of_message > MAX_FRAGMENTS:
+            self.factory.limits.refused("fragments")
             reason = f"a message in more than {MAX_FRAGMENTS} fragments"
             self._fail_connection(self.CLOSE_STATUS_CODE_MESSAGE_TOO_BIG, reason)
         elif not self._fragments.take(now):
+            self.factory.limits.refused("fragments")
             self._fail_connection(CloseCode.TOO_MANY, f"more than {rate:g} fragments/s")
 
     def _stop_reading(self) -> None:
@@ -371,7 +375,8 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
         self.is_closed = None
 
 
-def _bound_kernel_buffers(handle: socket.socket) -> None:
+def bound_kernel_buffers(handle: socket.socket) -> None:
+    """Keep the kernel from queueing what a client does not take."""
     handle.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_SEND_BUFFER)
     if handle.family in (socket.AF_INET, socket.AF_INET6):
         handle.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, KERNEL_UNSENT_LIMIT)

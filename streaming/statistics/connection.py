@@ -85,6 +85,7 @@ class ConnectionStatistics:
         "hidden",
         "history",
         "last_ack_ns",
+        "live",
         "messages_in",
         "messages_out",
         "on_command",
@@ -140,6 +141,8 @@ class ConnectionStatistics:
         self.answer = Distribution()
         self.seek = Distribution()
         self.round_trips = Distribution()
+        # Of a live session only: ten thousand viewers of a recording have none.
+        self.live: Distribution | None = None
         self.history = History()
         # A list, since an empty deque takes 600 bytes.
         self.events: list[list[Any]] = []
@@ -176,6 +179,7 @@ class ConnectionStatistics:
             timer.reset()
         for distribution in (self.answer, self.seek, self.round_trips):
             distribution.reset()
+        self.live = None
         self.history.begin(now_ns)
         self.bytes_in = 0
         self.bytes_out = 0
@@ -309,6 +313,12 @@ class ConnectionStatistics:
         if self._seek_ns:
             self.seek.add(now_ns - self._seek_ns)
             self._seek_ns = 0
+
+    def live_sent(self, nanoseconds: int) -> None:
+        """A frame of a live session was sent so long after it had arrived from its producer."""
+        if self.live is None:
+            self.live = Distribution()
+        self.live.add(max(0, nanoseconds))
 
     def round_trip(self, nanoseconds: int) -> None:
         """The client answered a message that was sent so long ago."""

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...racing import SessionKind, session_kind
+from ..openf1.folder import check_cars, sane
 from ..openf1.source import SourceTables
 from ..report import Done, Report
 from ..tables import Table
@@ -34,6 +35,7 @@ _FLAG_OF_STATUS = {
     "1": ("CLEAR", "TRACK CLEAR"),
 }
 """TrackStatus → (flag, message), for sources without race control's messages."""
+_MOST_PARTS = 3
 _FITS = 5.0
 """Seconds by which a lap's time may differ from when it was seen to begin and end."""
 
@@ -84,7 +86,7 @@ class Collector:
             return
         try:
             taker(update.time, update.data)
-        except (BrokenLine, AttributeError, KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             self.report.leave_out(
                 Done.ROW,
                 f"a {update.topic} as the feed sends it",
@@ -119,8 +121,10 @@ class Collector:
         columns = self._samples[table].get(car)
         if columns is None:
             columns = self._samples[table][car] = {name: array("d") for name in names}
-        for name, value in zip(names, values, strict=True):
-            columns[name].append(math.nan if value is None else float(value))
+        # All of them before the first is kept: what cannot be a number costs the whole sample.
+        numbers = [math.nan if value is None else float(value) for value in values]
+        for name, one in zip(names, numbers, strict=True):
+            columns[name].append(one)
 
     # -- the timing
 
@@ -155,7 +159,7 @@ class Collector:
                 stints[index].update(said)
 
     def _part(self, time: float, part: int) -> None:
-        if not self._parts or part > self._parts[-1][1]:
+        if part <= _MOST_PARTS and (not self._parts or part > self._parts[-1][1]):
             self._parts.append((time, part))
 
     # -- the session
@@ -225,9 +229,10 @@ class Collector:
                 },
             ),
         }
+        check_cars(len(self.cars.keys() | self._samples["location"].keys()), self.source)
         return SourceTables(
             path=self.source,
-            small={name: table for name, table in small.items() if table.rows},
+            small={n: sane(table, self.report) for n, table in small.items() if table.rows},
             location=self._sample_tables("location"),
             car_data=self._sample_tables("car_data"),
             parts=self._parts,
@@ -235,6 +240,7 @@ class Collector:
             clock=self._clock,
             pits={n: [(a, b) for a, b in car.pits] for n, car in self.cars.items()},
             bests={n: [(a, b, c) for a, b, c in car.bests] for n, car in self.cars.items()},
+            total_laps=self._laps_of_race,
             started=next((at for at, status in self._status if status == "Started"), None),
         )
 
@@ -254,11 +260,14 @@ class Collector:
     def _sample_tables(self, name: str) -> dict[int, list[Table]]:
         return {
             number: [
-                Table(
-                    self.source,
-                    {column: np.array(values) for column, values in columns.items()},
-                    len(columns["date"]),
-                    name,
+                sane(
+                    Table(
+                        self.source,
+                        {column: np.array(values) for column, values in columns.items()},
+                        len(columns["date"]),
+                        name,
+                    ),
+                    self.report,
                 )
             ]
             for number, columns in sorted(self._samples[name].items())
@@ -339,7 +348,9 @@ class Collector:
         rows = []
         for number, stints in sorted(self._stints.items()):
             car = self.cars[number]
-            last = max(car.laps, default=1)
+            # The lap after the last one that ended is the way back to the pits.
+            done = [n for n, lap in car.laps.items() if not math.isnan(lap.ended)]
+            last = max(done, default=1)
             for index, said in sorted(stints.items()):
                 after = stints.get(index + 1)
                 end = last if after is None else after["lap_start"] - 1

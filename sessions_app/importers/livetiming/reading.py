@@ -51,6 +51,7 @@ TOPICS = (
 """Files of the archive are named after them: `TimingData.jsonStream`, `timing_data.raw`."""
 _BY_NAME = {topic.lower(): topic for topic in TOPICS}
 _SUFFIXES = (".jsonstream", ".raw", ".txt", ".json", ".jsonl", ".log", "")
+_HALF_A_DAY = 43_200.0
 _LOOKED_AT = 20
 """Lines of a file, and files of a folder, before it is said to be something else."""
 _MOST_BROKEN = 0.5
@@ -83,8 +84,25 @@ def read_updates(source: Path, bounds: Bounds, report: Report) -> list[Update]:
     timed = [replace(u, time=first) if math.isnan(u.time) else u for u in timed]
     snapshots = {id(u) for u in timed if u.time == first}
     timed.sort(key=lambda u: (u.time, id(u) not in snapshots))
+    timed = _within_a_day(timed, source, report)
     _count(timed, report)
     return timed
+
+
+def _within_a_day(updates: list[Update], source: Path, report: Report) -> list[Update]:
+    """Those that are not farther than half a day from most."""
+    middle = updates[len(updates) // 2].time
+    kept = [u for u in updates if abs(u.time - middle) <= _HALF_A_DAY]
+    if len(kept) < len(updates):
+        report.leave_out(
+            Done.ROW,
+            "a time within 12 hours of most lines",
+            file=source,
+            column="time",
+            found=f"{len(updates) - len(kept)} lines of other days",
+            count=len(updates) - len(kept),
+        )
+    return kept
 
 
 def is_livetiming(source: Path, options: ImportOptions) -> bool:

@@ -40,7 +40,6 @@ class CarTiming:
     pits: list[list[float]] = field(default_factory=list)
     bests: list[list[float]] = field(default_factory=list)
     places: list[tuple[float, int]] = field(default_factory=list)
-    retired: bool = False
     _count: int | None = None
     _lap: int = 0
     _closed: int = 0
@@ -52,8 +51,6 @@ class CarTiming:
         place = whole(line.get("Position"))
         if place is not None:
             self.places.append((time, place))
-        if "Retired" in line:
-            self.retired = bool(line["Retired"])
         self._pit(time, line)
         self._laps(time, line)
         self._best_laps(time, line)
@@ -72,59 +69,64 @@ class CarTiming:
             self.pits.append([math.nan if first else time, math.nan])
         elif self.pits:
             self.pits[-1][1] = time
+            if self.first_lap and self._lap > 1:
+                # In a race a lap begins at the line in the pit lane, before the exit.
+                self.laps[self._lap].pit_out = True
 
     def _laps(self, time: float, line: Mapping[str, Any]) -> None:
         count = whole(line.get("NumberOfLaps"))
-        if count is not None and self._count is None:
-            self._first(time, count)
-        elif count is not None and self._count is not None and count > self._count:
+        if "RacingNumber" in line:
+            self._state(count)
+            return
+        if count is not None and (self._count is None or count > self._count):
             self._count = count
             self._begin(time, count + self.first_lap)
         if self._count is None and not self.first_lap:
             return  # The lap's number is not known before the timing counts.
         last = line.get("LastLapTime")
         duration = seconds(last.get("Value")) if isinstance(last, Mapping) else None
-        if duration is not None:
-            self._ended(time).duration = duration
+        if duration is not None and (ended := self._ended(time)) is not None:
+            ended.duration = duration
         for sector, said in entries(line.get("Sectors")):
             value = seconds(said.get("Value")) if isinstance(said, Mapping) else None
             if value is None or sector > 2:
                 continue
             lap = self._ended(time) if sector == 2 else self._driven(time)
-            lap.sectors[sector] = value
+            if lap is not None:
+                lap.sectors[sector] = value
 
-    def _first(self, time: float, count: int) -> None:
-        """The timing counts for the first time: what came before was not seen."""
-        self._count = count
-        number = count + self.first_lap
-        began = time if number - self._lap == 1 or self._in_pit is False else math.nan
-        if number > 1 and self._lap == number - 1 and self._lap in self.laps:
-            self.laps[self._lap].ended = time
-            self._closed = self._lap
-        self._lap = number
-        lap = self.laps.setdefault(number, TimedLap(began))
-        lap.pit_out = self._leaving(time)
-
-    def _leaving(self, time: float) -> bool:
-        return bool(self.pits) and abs(self.pits[-1][1] - time) < _SAME_CROSSING
+    def _state(self, count: int | None) -> None:
+        """A whole line and no change: its times may be old, only the number of laps counts."""
+        if count and (self._count is None or count > self._count):
+            self._count = count
+            self._lap = count + self.first_lap
+            self._closed = self._lap - 1
+            self.laps.setdefault(self._lap, TimedLap(math.nan))
 
     def _begin(self, time: float, number: int) -> None:
         """Lap `number` begins: at the line, or at the exit of the pits."""
         before = self.laps.get(number - 1)
+        if before is None and number > 1:
+            before = self.laps[number - 1] = TimedLap(math.nan)
         if before is not None and math.isnan(before.ended):
             before.ended = time
         self._closed, self._lap = number - 1, number
-        lap = self.laps.setdefault(number, TimedLap(time))
+        lap = self.laps.setdefault(number, TimedLap(math.nan))
         if before is not None:
             lap.began = before.ended
-        lap.pit_out = self._leaving(time)
+        elif not self.first_lap:
+            lap.began = time
+        left = self.pits[-1][1] if self.pits else math.nan
+        lap.pit_out |= not self.first_lap and abs(left - time) < _SAME_CROSSING
 
-    def _ended(self, time: float) -> TimedLap:
-        """The lap whose end is being told: the one that ended just now, else the one being driven,
-        which then ends in the pit lane."""
+    def _ended(self, time: float) -> TimedLap | None:
+        """The lap whose end is being told: the one that ended just now; else, but not in a race,
+        the one being driven, which then ends in the pit lane."""
         closed = self.laps.get(self._closed)
-        if closed is not None and abs(time - closed.ended) < _SAME_CROSSING:
+        if closed is not None and (self.first_lap or abs(time - closed.ended) < _SAME_CROSSING):
             return closed
+        if self.first_lap:
+            return None
         lap = self._driven(time)
         if math.isnan(lap.ended):
             lap.ended = time

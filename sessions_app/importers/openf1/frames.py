@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...racing import RACE_FIELDS, CarStatus, TrackStatus
 from ...recording import Field, Schema
-from ...standings import NEVER, STANDINGS_RATE, gaps, hold, positions
+from ...standings import NEVER, STANDINGS_RATE, gaps, hold, positions, positions_at_line
 from ..samples import (
     Series,
     SourceSamples,
@@ -67,6 +67,7 @@ class SeriesBuilder:
         series: what was collected so far; times are seconds since the first frame.
         progress: of all cars in every frame, laps, NaN where unknown: what the order is made of.
         position, lap, status: in every frame, int32, shape (frames, cars).
+        road: as position, but in which order the cars are, whatever the timing has counted.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class SeriesBuilder:
         shape = (len(base.times), len(codes))
         self.progress = np.full(shape, np.nan)
         self.position = np.zeros(shape, dtype=np.int32)
+        self.road = np.zeros(shape, dtype=np.int32)
         self.lap = np.zeros(shape, dtype=np.int32)
         self.status = np.zeros(shape, dtype=np.int32)
         self._frames = frame_times(np.arange(len(base.times)), base.rate)
@@ -230,7 +232,8 @@ class SeriesBuilder:
             self._add_forward(code, f"sector{k + 1}", passed[known], sector[known])
 
     def standings(self, cars: Sequence[Car], grid: NDArray[np.int64] | None) -> None:
-        """Order and gaps of all cars; taken at `STANDINGS_RATE`, held in between."""
+        """The order as the timing counts it, on the road, and the gaps of all cars; the last two
+        taken at `STANDINGS_RATE`, held in between."""
         base = self.base
         frames = len(base.times)
 
@@ -244,7 +247,7 @@ class SeriesBuilder:
         for column, car in enumerate(cars):
             if car.finish is not None:
                 progress[finish[column], column] = car.laps_done(car.finish)
-        order = positions(
+        road = positions(
             progress,
             start_frame=base.start_frame,
             grid=grid,
@@ -254,11 +257,19 @@ class SeriesBuilder:
             finish_time=np.array([np.nan if c.finish is None else c.finish for c in cars]),
         )
         step = max(1, round(base.rate / STANDINGS_RATE))
-        order = hold(order[::step], frames, step)
+        self.road = hold(road[::step], frames, step)
+        order = positions_at_line(
+            [car.crossings for car in cars],
+            base.times,
+            road[base.start_frame],
+            np.array([np.nan if car.finish is None else car.finish for car in cars]),
+        )
+        order[: base.start_frame] = road[: base.start_frame]
         self.position = order
         gap, interval = gaps(
             progress,
-            order,
+            # The feed of the gaps counts a pass at once, unlike that of the order.
+            self.road,
             base.rate,
             start_frame=base.start_frame,
             finish_frame=finish,

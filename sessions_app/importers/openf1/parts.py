@@ -134,10 +134,10 @@ def clock_at(
         order = np.argsort(at, kind="stable")
         left = np.array([seconds for _, seconds, _ in clock])[order]
         runs = np.array([running for _, _, running in clock])[order]
-        index = np.searchsorted(at[order], times, side="right") - 1
-        since = times - at[order][np.maximum(index, 0)]
-        seconds = np.ceil(left[index] - np.where(runs[index], since, 0.0) - 1e-6)
-        return np.where(index >= 0, np.maximum(seconds, 0.0), np.nan)
+        latest = np.searchsorted(at[order], times, side="right") - 1
+        since = times - at[order][np.maximum(latest, 0)]
+        seconds = np.ceil(left[latest] - np.where(runs[latest], since, 0.0) - 1e-6)
+        return np.where(latest >= 0, np.maximum(seconds, 0.0), np.nan)
     result = np.full(len(times), np.nan)
     for index, part in enumerate(parts):
         if part.flag is None:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...racing import FRAME_RATE, SessionKind, session_kind, session_type
+from ...agreement import Standings
+from ...racing import FRAME_RATE, CarStatus, SessionKind, session_kind, session_type
 from ..bounds import Allowance
 from ..options import ImportOptions
 from ..report import Done, Report
@@ -23,6 +24,7 @@ from .control import Message, rain_changes, read_messages, track_status
 from .deleted import deleted_laps
 from .folder import SPECS, find_tables, read_car_table, read_small_tables
 from .frames import SeriesBuilder, TimeBase, grid_places, red_spans
+from .official import official_agreement
 from .outline import Outline, outline_for
 from .overtakes import overtakes
 from .parts import SessionPart, session_parts
@@ -335,6 +337,7 @@ def _result(
     report.unseen_share = round(unseen_share(builder), 6)
     year = options.year or datetime.fromtimestamp(base.start, UTC).year
     road = builder.position[-1].tolist()
+    _compare(builder, ordered, numbers, small, report)
     final = classification(
         ordered, codes, road, messages, small.get("session_result"), base, report
     )
@@ -348,7 +351,7 @@ def _result(
         events=sorted(
             events_of(ordered, codes, messages, rain_changes(small.get("weather")), base)
             + overtakes(
-                builder.position,
+                builder.road,
                 builder.status,
                 builder.lap,
                 [e.code for e in entities],
@@ -363,7 +366,7 @@ def _result(
         year=year,
         round=options.round if options.round is not None else _round(small.get("sessions")),
         metadata={
-            "total_laps": total_laps,
+            "total_laps": total_laps if total_laps is not None else tables.total_laps,
             "classification": final,
             "race_start_frame": base.start_frame,
             "race_start_time": datetime.fromtimestamp(base.start, UTC).isoformat(),
@@ -374,6 +377,33 @@ def _result(
         },
         report=report,
     )
+
+
+def _compare(
+    builder: SeriesBuilder,
+    cars: Sequence[Car],
+    numbers: Sequence[int],
+    tables: Mapping[str, Table],
+    report: Report,
+) -> None:
+    """Put into the report how far the standings agree with the official tables, if there are."""
+    base = builder.base
+    ends = [car.finish for car in cars if car.finish is not None]
+    columns = range(len(cars))
+    told = "intervals" in tables
+    standings = Standings(
+        codes=builder.schema.entities,
+        first=float(base.times[0]),
+        rate=base.rate,
+        position=builder.position,
+        running=builder.status != CarStatus.RETIRED,
+        gap=np.stack([builder.frames_of(c, "gap_to_leader") for c in columns], 1) if told else None,
+    )
+    laps = {car.number: car.laps for car in cars if car.laps.count}
+    found = official_agreement(
+        standings, numbers, laps, tables, base.start, max(ends, default=float(base.times[-1]))
+    )
+    report.agreement = found.as_dict()
 
 
 def _origin(

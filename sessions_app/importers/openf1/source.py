@@ -26,6 +26,7 @@ class SourceTables:
             the source does not tell.
         bests: (when it was told, lap time, when it was withdrawn or infinity) of each car's best
             laps; None if the source does not tell.
+        total_laps: of a race, as announced.
         started: when the session began; None if the source does not tell.
     """
 
@@ -38,4 +39,5 @@ class SourceTables:
     clock: Sequence[tuple[float, float, bool]] = ()
     pits: Mapping[int, Sequence[tuple[float, float]]] | None = None
     bests: Mapping[int, Sequence[tuple[float, float, float]]] | None = None
+    total_laps: int | None = None
     started: float | None = None

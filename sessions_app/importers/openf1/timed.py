@@ -115,9 +115,8 @@ def timed_car(
     laps = car.laps
     inside = np.zeros(laps.count, dtype=np.bool_)
     inside[:-1] = laps.pit_out[1:]
-    for lap in np.flatnonzero(~np.isnan(laps.end)):
-        end = float(laps.end[lap])
-        inside[lap] |= any(a < end < b for a, b in stays)
+    for index, end in enumerate(laps.end.tolist()):
+        inside[index] |= any(a < end < b for a, b in stays)
     counted = []
     if bests is not None:
         for told, duration, withdrawn in bests:
@@ -129,13 +128,14 @@ def timed_car(
             counted.append(CountedLap(lap, ended, duration, withdrawn))
         return TimedCar(car, stays, inside, counted)
     removed = {d.lap: d for d in deleted if d.car == car.number}
-    for lap in np.flatnonzero(~np.isnan(laps.end + laps.duration) & ~laps.pit_out & ~inside):
-        d = removed.get(int(lap))
+    whole = ~np.isnan(laps.end + laps.duration) & ~laps.pit_out & ~inside
+    for index in np.flatnonzero(whole).tolist():
+        d = removed.get(index)
         counted.append(
             CountedLap(
-                int(lap),
-                float(laps.end[lap]),
-                float(laps.duration[lap]),
+                index,
+                float(laps.end[index]),
+                float(laps.duration[index]),
                 math.inf if d is None else d.withdrawn,
                 math.inf if d is None else d.reinstated,
             )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...recording import Scope
 from ...recording.fields import MAX_ENTITIES
 from ..bounds import Allowance
 from ..ground import bounds_around, middle_of, projected
@@ -24,13 +25,15 @@ from ..result import (
     Progress,
     no_progress,
 )
-from ..tables import ColumnType, Table, format_of, read_table
+from ..tables import ColumnType, Table, embedded_text, format_of, read_table
 from ..text import is_clean
 from ..tracks import Track, samples_of, track_of, usual_rate, without_strays
-from .mapping import TableMapping, read_mapping
+from .mapping import MAX_MAPPING, FieldMapping, TableMapping, parse_mapping, read_mapping
 
 Floats = NDArray[np.float64]
 
+MAPPING_KEY = b"replay.mapping"
+"""Of a Parquet file's metadata, where an export puts the mapping."""
 _FIRST_TIME, _LAST_TIME = -1e11, 1e11
 """Seconds: three thousand years to either side of 1970."""
 _FIRST_DATE, _LAST_DATE = -2_208_988_800.0, 4_102_444_800.0
@@ -46,13 +49,8 @@ def import_table(
     Raises: ImportSourceError if there is nothing to show; of a strict import naming file, row and
     column of the first thing that cannot be believed. SourceTooLarge beyond a bound.
     """
-    if options.mapping is None:
-        raise ImportSourceError(
-            "no mapping given: expected --mapping, a file that says what the columns mean",
-            file=source,
-        )
     allowance = Allowance(options.bounds)
-    mapping = read_mapping(options.mapping)
+    mapping = _mapping(source, options)
     progress(0.0, "reading the table")
     report = Report(source, strict=options.strict)
     table = _read(source, mapping, allowance, report)
@@ -86,6 +84,10 @@ def session_of_table(
     report.read(table.name, times if mapping.time_unit is None else None, table.rows)
     report.coverage[table.name].entities.update(range(len(rows_by_entity)))
     progress(0.5, "following the entities")
+    of_session = {f.field.name for f in mapping.fields if f.field.scope is Scope.SESSION}
+    everybody = EntityRecord("session")
+    shared = track_of(everybody, times, {n: own for n, own in values.items() if n in of_session})
+    values = {name: own for name, own in values.items() if name not in of_session}
     tracks = [
         track_of(entity, times[rows], {name: own[rows] for name, own in values.items()})
         for entity, rows in zip(
@@ -111,9 +113,9 @@ def session_of_table(
         max_gap=mapping.max_gap,
         report=report,
         table=table.name,
+        session=shared,
     )
-    absolute = mapping.time_unit is None
-    start = datetime.fromtimestamp(first, UTC) if absolute else None
+    start = _start(mapping, first)
     return ImportResult(
         title=options.title or mapping.title or table.path.name.split(".", 1)[0],
         kind=mapping.kind,
@@ -131,8 +133,33 @@ def session_of_table(
 
 
 def is_table(source: Path, options: ImportOptions) -> bool:
-    """Whether it is a file of one of the formats, and a mapping was given for it."""
-    return options.mapping is not None and source.is_file() and bool(format_of(source))
+    """Whether it is a file of one of the formats, and a mapping was given for it or is in it."""
+    if not source.is_file() or not format_of(source):
+        return False
+    return (
+        options.mapping is not None or embedded_text(source, MAPPING_KEY, MAX_MAPPING) is not None
+    )
+
+
+def _mapping(source: Path, options: ImportOptions) -> TableMapping:
+    """The one that was given, else the one that a Parquet file has in itself."""
+    if options.mapping is not None:
+        return read_mapping(options.mapping)
+    own = embedded_text(source, MAPPING_KEY, MAX_MAPPING)
+    if own is None:
+        raise ImportSourceError(
+            "no mapping given: expected --mapping, a file that says what the columns mean",
+            file=source,
+        )
+    return parse_mapping(own, source)
+
+
+def _start(mapping: TableMapping, first: float) -> datetime | None:
+    """When the session began, aware; None if the source does not tell. first: time of its first
+    row."""
+    if mapping.time_unit is None:
+        return datetime.fromtimestamp(first, UTC)
+    return None if mapping.start is None else mapping.start + timedelta(seconds=first)
 
 
 def columns_of(mapping: TableMapping) -> dict[str, ColumnType]:
@@ -140,11 +167,12 @@ def columns_of(mapping: TableMapping) -> dict[str, ColumnType]:
 
     Raises: ImportSourceError for a column that is an entity's and a field's.
     """
-    numbers = {f.column for f in mapping.fields if f.column}
+    numbers = {f.column for f in mapping.fields if f.column and not f.field.labels}
     if mapping.geometry is not None and mapping.geometry.latitude:
         numbers |= {mapping.geometry.latitude, mapping.geometry.longitude}
     columns = dict.fromkeys(sorted(numbers), ColumnType.NUMBER)
     texts = [mapping.entity, *mapping.attributes.values()]
+    texts += [f.column for f in mapping.fields if f.field.labels]
     if mapping.events:
         texts.append(mapping.events)
     for name in texts:
@@ -216,7 +244,7 @@ def _values(
     table: Table, mapping: TableMapping, report: Report
 ) -> tuple[dict[str, Floats], tuple[float, float] | None]:
     """Values by field, and the (latitude, longitude) of the origin if there is a projection."""
-    values = {f.field.name: table[f.column] for f in mapping.fields if f.column}
+    values = {f.field.name: _quantities(table, f) for f in mapping.fields if f.column}
     ground = mapping.geometry
     if ground is None or not ground.latitude:
         return values, None
@@ -233,6 +261,15 @@ def _values(
         )
     values["x"], values["y"] = projected(latitude, longitude, origin)
     return values, origin
+
+
+def _quantities(table: Table, wanted: FieldMapping) -> Floats:
+    """A field's values; of an enumeration, the number of each label, and of no label NaN."""
+    column = table[wanted.column]
+    if not wanted.field.labels:
+        return np.asarray(column, dtype=np.float64)
+    number = {label: float(n) for n, label in enumerate(wanted.field.labels)}
+    return np.array([number.get(text, np.nan) for text in column.tolist()])
 
 
 def _rows_by_entity(table: Table, mapping: TableMapping) -> dict[str, NDArray[np.int64]]:

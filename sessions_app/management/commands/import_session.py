@@ -133,6 +133,7 @@ class Command(BaseCommand):
                     year=options["year"],
                     round=options["round"],
                     bounds=settings.IMPORT_BOUNDS,
+                    downloads=settings.DOWNLOADS,
                     strict=options["strict"],
                 ),
                 lambda fraction, message: show(_READING, 0.0, fraction, message),

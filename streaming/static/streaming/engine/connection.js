@@ -6,7 +6,7 @@
 
 import { Downloads } from "./downloads.js";
 import { Layout } from "./layout.js";
-import { SUBPROTOCOL, backoff, closeMeaning, readControl, readData } from "./protocol.js";
+import { Kind, SUBPROTOCOL, backoff, closeMeaning, readControl, readData } from "./protocol.js";
 import { decodeSegment, inflate } from "./segment.js";
 
 /** @typedef {import("./protocol.js").ClientMessage} ClientMessage */
@@ -37,7 +37,8 @@ import { decodeSegment, inflate } from "./segment.js";
  *   | {type: "segment", segment: Segment, seq: number, generation: number, bytes: number,
  *      decoding: number}
  *   | {type: "discarded", seq: number, generation: number}
- *   | {type: "round_trip", milliseconds: number}
+ *   | {type: "round_trip", milliseconds: number, ahead: number}
+ *   | {type: "picture", bitmap: ImageBitmap, frame: number, bytes: number, decoding: number}
  *   | {type: "lost", message: string}
  *   | {type: "refused", message: string}
  *   | DownloadReport} Report
@@ -160,7 +161,11 @@ export class Connection {
         break;
       case "pong":
         this.roundTrip = performance.now() - message.t;
-        this.post({ type: "round_trip", milliseconds: this.roundTrip });
+        this.post({
+          type: "round_trip",
+          milliseconds: this.roundTrip,
+          ahead: 1000 * message.server_time + this.roundTrip / 2 - Date.now(),
+        });
         return;
       case "bye":
         this.resume = message.resume ?? this.resume;
@@ -204,6 +209,10 @@ export class Connection {
   /** @param {ArrayBuffer} buffer */
   data(buffer) {
     const message = readData(buffer);
+    if (message.kind === Kind.MEDIA) {
+      void this.picture(message, buffer.byteLength);
+      return;
+    }
     const { layout } = this;
     const { payload } = message;
     if (message.generation < this.generation || payload === null || layout === null) {
@@ -234,6 +243,27 @@ export class Connection {
         this.post({ type: "problem", message: String(error) });
       }
     });
+  }
+
+  /**
+   * Decode a picture here, off the page's own thread, and only then ask for the next: whoever is slow
+   * at decoding is sent fewer.
+   * @param {ReturnType<typeof readData>} message @param {number} bytes
+   */
+  async picture(message, bytes) {
+    const { payload, seq, firstFrame } = message;
+    const socket = this.socket;
+    try {
+      if (payload !== null && message.generation >= this.generation) {
+        const start = performance.now();
+        const bitmap = await createImageBitmap(new Blob([new Uint8Array(payload)]));
+        const decoding = performance.now() - start;
+        this.post({ type: "picture", bitmap, frame: firstFrame, bytes, decoding }, [bitmap]);
+      }
+    } catch (error) {
+      this.post({ type: "problem", message: `A picture cannot be shown: ${String(error)}` });
+    }
+    if (this.socket === socket) this.send({ action: "ack", seq });
   }
 
   /** @param {WebSocket} socket @param {number} code @param {string} reason */

@@ -48,6 +48,8 @@ const CAPACITY = 240;
  * @property {undefined} loop the section to repeat has changed
  * @property {number} seek the playhead has jumped to this frame
  * @property {Segment} held a segment has come
+ * @property {import("./protocol.js").SessionInfo} pictures a session of pictures has been opened
+ * @property {{bitmap: ImageBitmap, frame: number, bytes: number}} picture
  * @property {LoadingProgress} loading
  * @property {RoomState} room
  * @property {{message: string}} error a command or a segment was refused; the session goes on
@@ -80,6 +82,8 @@ export class Engine extends Emitter {
     this.ended = false;
     this.live = false;
     this.roundTrip = 0;
+    /** milliseconds by which the server's clock is ahead of this one */
+    this.serverAhead = 0;
     /** of the recording that is open */
     this.version = "";
     /** segments received, and milliseconds spent on decoding them */
@@ -312,8 +316,12 @@ export class Engine extends Emitter {
       case "not_fetched":
         this.fetcher.answered(report.stride, report.index, false);
         break;
+      case "picture":
+        this.emit("picture", report);
+        break;
       case "round_trip":
         this.roundTrip = report.milliseconds;
+        this.serverAhead = report.ahead;
         this.order({ type: "buffer", seconds: Math.round(this.buffered * 10) / 10 });
         break;
       case "control":
@@ -376,6 +384,12 @@ export class Engine extends Emitter {
     this.problem = "";
     this.credit.reset();
     const { schema, session } = welcome;
+    if (session.content_type !== undefined) {
+      this.status = "live";
+      this.emit("pictures", session);
+      this.emit("status");
+      return;
+    }
     if (!this.conversation.welcomed(welcome) || schema === null) {
       this.emit("status");
       return;

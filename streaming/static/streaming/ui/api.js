@@ -15,8 +15,18 @@ import { FileLaps } from "./file_laps.js";
  */
 
 /**
+ * A session's latest import
+ * @typedef {object} Job
+ * @property {"queued" | "running" | "done" | "failed"} state
+ * @property {string} error why it failed, for staff
+ */
+
+/**
  * GET sessions/<slug>
  * @typedef {object} SessionDetail
+ * @property {string} title @property {string} state @property {boolean} loading
+ * @property {number} progress 0 to 100 @property {string} message @property {string} version
+ * @property {Job | null} job
  * @property {string} kind race, qualifying, practice, play…
  * @property {Record<string, unknown>} metadata
  * @property {Entity[]} entities
@@ -93,9 +103,32 @@ import { FileLaps } from "./file_laps.js";
  * @property {number} values_left_out @property {number} files_left_out
  * @property {number} records_left_out
  * @property {number | null} unseen_share of all samples, 0 to 1
+ * @property {Agreement | null} agreement of the standings with official tables
  * @property {string[]} estimated @property {string[]} missing_tables
  * @property {{table: string, rows: number, files: number, entities: number}[]} tables
  * @property {Finding[]} findings
+ */
+
+/**
+ * How far the standings agree with the source's official tables; null without such a table.
+ * @typedef {object} Agreement
+ * @property {CrossingAgreement | null} crossings @property {OrderAgreement | null} order
+ * @property {GapAgreement | null} gaps
+ */
+
+/**
+ * @typedef {object} CrossingAgreement
+ * @property {number} compared @property {number} agreeing @property {number | null} share
+ */
+
+/**
+ * @typedef {object} OrderAgreement
+ * @property {number | null} leader @property {number | null} cars shares of the time
+ */
+
+/**
+ * @typedef {object} GapAgreement
+ * @property {number} rows @property {number | null} median seconds @property {number | null} p99
  */
 
 /**
@@ -115,6 +148,24 @@ import { FileLaps } from "./file_laps.js";
  * @property {number[]} distance metres from the lap's start
  * @property {number[]} time seconds since the lap's start
  * @property {Record<string, (number | null)[]>} channels values of each field, in its unit
+ */
+
+/**
+ * One of the laps that are compared
+ * @typedef {object} ComparedLap
+ * @property {string} session slug @property {string} title @property {string} entity
+ * @property {string} name @property {string} colour @property {number} lap
+ * @property {number | null} duration seconds
+ */
+
+/**
+ * GET compare; every innermost list is as long as `axis`
+ * @typedef {object} Comparison
+ * @property {string} by "distance" or "time" @property {number} step
+ * @property {number[]} axis metres or seconds
+ * @property {ComparedLap[]} laps
+ * @property {Record<string, (number | null)[][]>} samples by field, a list for each lap
+ * @property {(number | null)[][]} delta how far each lap is behind the first
  */
 
 const ATTEMPTS = 5;

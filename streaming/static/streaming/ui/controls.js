@@ -3,7 +3,7 @@
 
 import { byId, make, setText } from "./elements.js";
 import { isBlueFlag } from "./events.js";
-import { clockTime } from "./format.js";
+import { clockTime, spokenDuration } from "./format.js";
 import { setSetting, settings } from "./settings.js";
 
 /** @typedef {import("../engine/engine.js").Engine} Engine */
@@ -82,6 +82,7 @@ export class Controls {
     this.lap.addEventListener("change", () => this.jumpToLap(Number(this.lap.value)));
     this.live = make("button", { type: "button", class: "button live-button" }, "Go live");
     this.live.hidden = true;
+    this.behind = make("small", { class: "behind" });
     this.live.addEventListener("click", () => engine.goLive());
     const full = this.button("", "Fullscreen", icon(ICONS.full), () => this.fullscreen());
     full.title = "Fullscreen (F)";
@@ -136,6 +137,7 @@ export class Controls {
       this.lap,
       this.skipButton,
       this.loopButton,
+      this.behind,
       this.live,
       this.reverseButton,
       this.speed,
@@ -197,6 +199,10 @@ export class Controls {
   /** A few times a second. @param {number} time seconds */
   update(time) {
     setText(this.now, clockTime(time));
+    const { engine } = this;
+    const behind = engine.frameCount / engine.frameRate - time;
+    const far = engine.growing && engine.status !== "live" && behind >= 1;
+    setText(this.behind, far ? `${spokenDuration(behind)} behind` : "");
   }
 
   /** @param {number} seconds */

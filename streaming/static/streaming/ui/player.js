@@ -9,6 +9,7 @@ import { FrameMeter } from "./frame_meter.js";
 import { listenToPointers } from "./gestures.js";
 import { listenToKeys } from "./keyboard.js";
 import { PictureTools } from "./picture_tools.js";
+import { Pictures } from "./pictures.js";
 import { RecordingView } from "./recording_view.js";
 import { Rooms } from "./rooms.js";
 import { Selection } from "./selection.js";
@@ -46,6 +47,7 @@ class Player {
       now: () => performance.now(),
     });
     this.states = new States(this.engine);
+    this.pictures = new Pictures(this.engine);
     Object.defineProperty(window, "__replay", { get: () => Object.freeze(this.describe()) });
   }
 
