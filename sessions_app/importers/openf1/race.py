@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...racing import FRAME_RATE
+from ...racing import FRAME_RATE, SEGMENT_SECONDS
 from ..bounds import Allowance
 from ..options import ImportOptions
 from ..report import Done, Report
@@ -37,9 +37,6 @@ from .timing import no_laps, race_start, read_laps, read_stints
 
 MAX_HOURS = 24
 """Of one race: more is a date that is wrong."""
-SEGMENT_SECONDS = 2.0
-"""Of race in one segment. Each segment begins with absolute values, which for lap times and
-sectors is all that they ever cost; two seconds instead of one save a fifth of all bytes."""
 
 
 def import_openf1(

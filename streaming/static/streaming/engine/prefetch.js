@@ -6,8 +6,9 @@
 
 /** Largest stride that the server makes. */
 export const LARGEST_STRIDE = 64;
-/** Segments that the overview may cost: some 2 kB each. */
+/** Segments that the overview may cost, and samples: some 90 bytes each for a race. */
 const OVERVIEW_SEGMENTS = 40;
+const OVERVIEW_SAMPLES = 2000;
 
 /**
  * The stride at which the whole recording fits in a few segments: with those, any moment can be
@@ -16,8 +17,8 @@ const OVERVIEW_SEGMENTS = 40;
  */
 export function overviewStride(frameCount, segmentFrames) {
   let stride = 1;
-  while (stride < LARGEST_STRIDE && frameCount / (stride * segmentFrames) > OVERVIEW_SEGMENTS)
-    stride *= 2;
+  const most = Math.min(OVERVIEW_SAMPLES, OVERVIEW_SEGMENTS * segmentFrames);
+  while (stride < LARGEST_STRIDE && frameCount / stride > most) stride *= 2;
   return stride;
 }
 
