@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from .figures import Figure
 from .real_races import RACES, imported
 
-SECONDS_GOAL, MEMORY_GOAL_MB = 20.0, 1500.0
+SECONDS_GOAL, MEMORY_GOAL_MB = 7.6, 400.0
 
 
 def run(quick: bool) -> Iterator[Figure]:

@@ -15,17 +15,21 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from sessions_app.recording import encode_segments
 from sessions_app.recording.file import Recording
 
 from .processes import ROOT
 
 RACES = {"Austria 2024": "openf1-2024-austria", "Bahrain 2024": "openf1-2024-bahrain"}
 
+_FRAMES = 20_000
+
 
 @dataclass(frozen=True, slots=True)
 class Imported:
     """One import. wall, cpu: seconds of the whole command; peak: resident bytes; frames: of the
-    recording; segment_bytes: of all its stride-1 segments; fields, entities: of its schema."""
+    recording; segment_bytes: of all its stride-1 segments; fields, entities: of its schema;
+    frame_bytes: a frame where every one is stored, of `frames_measured` in the middle."""
 
     wall: float
     cpu: float
@@ -34,6 +38,8 @@ class Imported:
     segment_bytes: int
     fields: int
     entities: int
+    frame_bytes: float
+    frames_measured: int
 
 
 def real_data() -> Path:
@@ -70,6 +76,9 @@ def imported(race: str) -> Imported | None:
         with Recording(next((Path(folder) / "recordings").glob("*.mcap"))) as recording:
             total = sum(len(recording.segment(i)) for i in range(recording.segment_count))
             schema = recording.schema
+            middle = recording.frame_count // 2
+            columns = recording.columns(middle, middle + _FRAMES)
+            old = sum(map(len, encode_segments(columns, 50)))
             return Imported(
                 wall,
                 usage.ru_utime + usage.ru_stime,
@@ -78,4 +87,6 @@ def imported(race: str) -> Imported | None:
                 total,
                 len(schema.fields),
                 len(schema.entities),
+                old / _FRAMES,
+                _FRAMES,
             )

@@ -13,6 +13,10 @@ import re
 from .recording import Field, FieldKind, Scope
 
 FRAME_RATE = 25.0
+SEGMENT_SECONDS = 12.0
+"""Of a race in one segment. Each segment begins with absolute values, and has the samples on both
+sides of its borders: longer ones are smaller, but take longer to come when somebody seeks. Twelve
+seconds of a race are 6 kB; two were 3 kB while every frame was stored."""
 
 
 class Tyre(enum.IntEnum):

@@ -24,8 +24,12 @@ NEVER = -1
 """In `finish_frame` and `retired_frame`: the car did not."""
 
 STANDINGS_RATE = 5.0
-"""Order and gaps are taken anew this often (Hz) and held in between: faster than any display of
-them is read, and a fifth of the bytes of 25 Hz."""
+"""The order is taken anew this often (Hz) and held in between: faster than any display of it is
+read."""
+
+GAPS_RATE = 2.5
+"""The same of gaps: in 0.4 s they change by less than they are right to, and they differ each time,
+so that each reading costs bytes (1.1 a frame less than at 5 Hz)."""
 
 _JUMP_WINDOW = 5
 """Samples of the median that finds a projection on the wrong stretch of a track that nears itself;
@@ -265,7 +269,7 @@ def gaps(
     start_frame: int = 0,
     finish_frame: Integers | None = None,
     retired_frame: Integers | None = None,
-    rate: float = STANDINGS_RATE,
+    rate: float = GAPS_RATE,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Compute the gaps to the leader and the intervals to the car ahead, in seconds.
 

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import DataError, IntegrityError, transaction
+from numpy.typing import NDArray
 
 from .importers.result import EntityRecord, GeometryRecord, ImportResult, ImportSourceError
 from .importers.text import cleaned
 from .importers.validation import validated
 from .locks import SessionBusy, SessionLock, remove_leftovers
 from .models import Entity, Event, Geometry, Lap, Session, Stint
-from .recording.file import write_recording
+from .racing import RACE_FIELDS, SEGMENT_SECONDS
+from .recording import Schema
+from .recording.curves import Clock
+from .recording.dense import FORMAT_SAMPLES
+from .recording.file import Recording, write_recording
+from .recording.segment import inflate, read_header
 from .uploads import remove_upload
 
 logger = logging.getLogger(__name__)
@@ -118,7 +125,7 @@ def _store(
     start = result.start_time
     version = write_recording(
         Path(settings.RECORDINGS_DIR) / name,
-        result.columns,
+        result.samples,
         start_ns=0 if start is None else int(start.timestamp() * 1_000_000_000),
         metadata=_file_metadata(result),
         progress=lambda fraction: report(fraction, "writing the recording"),
@@ -142,6 +149,73 @@ def _store(
         ) from error
     report(1.0, "ready")
     return session
+
+
+def upgrade_recording(slug: str, progress: Progress | None = None) -> tuple[int, int] | None:
+    """Rewrite a session's recording of format 1 in the present one: the same frames in fewer bytes.
+
+    Its version changes, so viewers of that moment load the session anew. A failure or a kill leaves
+    the session as it was or as it is to be, as `store_result`.
+
+    Args:
+        slug: of a session that is there.
+        progress: called with the fraction done, 0 to 1, and what is being done.
+
+    Returns:
+        (bytes of the file before, after); None if it is of the present format already.
+
+    Raises:
+        SessionBusy: If another process is storing that session.
+        RecordingError: If the file is damaged; it stays as it is.
+        OSError: If a file cannot be read or written.
+    """
+    report = progress or (lambda _fraction, _message: None)
+    with SessionLock(slug) as lock:
+        session = Session.objects.get(slug=slug)
+        with Recording(session.recording_path) as old:
+            if read_header(inflate(old.segment(0))).format == FORMAT_SAMPLES:
+                return None
+            name = f"{slug}.{datetime.now(UTC):%Y%m%d%H%M%S%f}.mcap"
+            lock.add_leftover(name)
+            path = Path(settings.RECORDINGS_DIR) / name
+            version = write_recording(
+                path,
+                _Rewritten(old, in_longer_segments(old.schema)),
+                start_ns=old.start_ns,
+                metadata=old.metadata,
+                progress=lambda fraction: report(fraction, "writing the recording"),
+            )
+        before = session.recording_path.stat().st_size
+        lock.add_leftover(session.recording)
+        with transaction.atomic():
+            session = Session.objects.select_for_update().get(slug=slug)
+            session.recording, session.version = name, version
+            session.save(update_fields=("recording", "version"))
+        return before, path.stat().st_size
+
+
+def in_longer_segments(schema: Schema) -> Schema:
+    """The schema with segments of a race's length, if it is that of a race."""
+    if any(field.name not in schema for field in RACE_FIELDS):
+        return schema
+    frames = min(1000, max(schema.segment_frames, round(SEGMENT_SECONDS * schema.frame_rate)))
+    return dataclasses.replace(schema, segment_frames=frames)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Rewritten:
+    """The frames of a recording in another one, read part by part."""
+
+    recording: Recording
+    schema: Schema
+    clocks: Sequence[Clock] = ()
+
+    @property
+    def frame_count(self) -> int:
+        return self.recording.frame_count
+
+    def held(self, start: int, stop: int) -> Mapping[str, NDArray[np.int32]]:
+        return self.recording.columns(start, stop).values
 
 
 def delete_recording(session: Session) -> None:

@@ -17,9 +17,13 @@ import pytest
 from sessions_app.importers.openf1 import import_openf1
 from sessions_app.importers.options import ImportOptions
 from sessions_app.importers.result import ImportResult, ImportSourceError
+from sessions_app.importers.samples import SourceSamples
 from sessions_app.importers.validation import validated
 from sessions_app.racing import CarStatus
-from sessions_app.recording import MISSING, encode_segments
+from sessions_app.recording import MISSING
+from sessions_app.recording.curves import Clock, at_ticks
+from sessions_app.recording.dense import deflate
+from sessions_app.recording.sampled import pack_measured
 
 pytestmark = pytest.mark.realdata
 
@@ -66,10 +70,9 @@ def frame_times(result: ImportResult) -> np.ndarray:
 
 
 def bytes_a_frame(result: ImportResult) -> float:
-    """Of ten minutes in the midst of the race, when all cars drive."""
-    columns = result.columns.slice(60_000, 75_000)
-    frames = columns.schema.segment_frames
-    return sum(len(s) for s in encode_segments(columns, frames)) / columns.frame_count
+    assert isinstance(result.samples, SourceSamples)
+    packed = pack_measured(result.samples, result.schema.segment_frames)
+    return sum(len(deflate(payload)) for payload in packed) / result.frame_count
 
 
 def test_austria_has_its_twenty_cars(austria: ImportResult) -> None:
@@ -205,9 +208,31 @@ def test_random_moments_agree_with_the_source(race: Importing, realdata: Path, n
                 assert low - slack <= got <= high + slack, where
 
 
-@pytest.mark.parametrize("name", ["openf1-2024-austria", BAHRAIN])
-def test_all_fields_take_at_most_eighty_bytes_a_frame(race: Importing, name: str) -> None:
-    assert bytes_a_frame(race(name)) <= 80.0
+@pytest.mark.parametrize("name", ["openf1-2024-austria", "openf1-2024-bahrain"])
+def test_all_fields_take_at_most_twenty_bytes_a_frame(race: Importing, name: str) -> None:
+    assert bytes_a_frame(race(name)) <= 20.0
+
+
+def test_a_position_that_is_left_out_is_found_again(austria: ImportResult) -> None:
+    assert isinstance(austria.samples, SourceSamples)
+    clock = next(c for c in austria.samples.clocks if ("x", 0) in c.columns)
+    places = [i for i, (name, _) in enumerate(clock.columns) if name in ("x", "y")]
+    own = [clock.columns[i] for i in places]
+    kept = Clock(
+        clock.ticks[::2],
+        clock.max_gap,
+        own,
+        clock.values[::2, places],
+        clock.there[::2, places],
+    )
+    fields = [austria.schema[name] for name, _ in own]
+    guess = at_ticks(kept, fields, clock.ticks[1::2]).astype(float)
+    truth = clock.values[1::2, places].astype(float)
+    known = (guess != MISSING) & (truth != MISSING) & clock.there[1::2, places]
+    error = np.where(known, guess - truth, np.nan)
+    x = np.array([name == "x" for name, _ in own])
+    metres = np.hypot(error[:, x], error[:, ~x]) / 10
+    assert np.nanmedian(metres) <= 1.46
 
 
 def test_progress_and_lap_agree(austria: ImportResult) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sessions_app.importers.samples import (
     Series,
     SourceSamples,
+    at_frames,
     series_of,
     series_of_changes,
 )
@@ -88,6 +89,16 @@ def test_changes_give_the_frames_that_they_were_made_of(values: list[float]) -> 
     assert len(series.times) <= 1 + sum(
         a != b and not (np.isnan(a) and np.isnan(b)) for a, b in itertools.pairwise(values)
     )
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_what_is_held_changes_on_the_frames_that_sampling_says(seed: int, lasting: bool) -> None:
+    rng = np.random.default_rng(seed)
+    times = np.unique(np.round(np.cumsum(rng.choice([0.03, 0.1, 0.5, 2.0], 25)) - 2, 1))
+    values = rng.choice([1.0, 2.0, np.nan], len(times))
+    series = Series("A", times, {"gear": values}, 0.6, lasting)
+    expected = at_frames(series, SCHEMA["gear"], np.arange(90) / SCHEMA.frame_rate)
+    np.testing.assert_array_equal(frames([series], "gear", count=90), expected)
 
 
 @settings(max_examples=40)

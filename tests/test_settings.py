@@ -32,7 +32,7 @@ class Ended:
 
 
 def load_settings(
-    tmp_path: Path, names: tuple[str, ...] = ("RECORDINGS_DIR",), **environ: str
+    tmp_path: Path, names: tuple[str, ...] = ("RECORDINGS_DIR",), /, **environ: str
 ) -> Ended:
     """Read the settings once more, as a module of its own: a process each would take a second."""
     with mock.patch.dict(os.environ, {"REPLAY_DATA_DIR": str(tmp_path), **environ}):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from ..importers.result import ImportResult, Progress, no_progress
+from ..importers.samples import as_measured
 from ..racing import FRAME_RATE
 from .circuit import NAME, build_circuit
 from .geometry import geometry_record
@@ -19,6 +20,10 @@ from .timing import lap_records, lap_times, stint_records
 
 DEFAULT_MINUTES = 20.0
 DEFAULT_SEED = 1
+FEED_FRAMES = 6
+"""Frames between two samples of a car, as the feeds of real races have: 0.24 s."""
+FEED_HELD = ("brake", "gear", "drs")
+"""What such a feed gives with them."""
 START_TIME = datetime(2026, 6, 21, 13, 0, tzinfo=UTC)
 """Of frame 0. Fixed, so that the same seed gives the same recording, byte for byte."""
 
@@ -53,7 +58,7 @@ def simulate(
         title=f"Demo: {NAME} Grand Prix",
         kind="race",
         source=f"simulated, seed {seed}",
-        samples=columns,
+        samples=as_measured(columns, FEED_FRAMES, FEED_HELD),
         entities=entities(),
         geometry=geometry_record(circuit),
         events=tell(trace, times, position),

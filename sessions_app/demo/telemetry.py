@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..racing import FRAME_RATE, RACE_FIELDS, CarStatus
+from ..racing import FRAME_RATE, RACE_FIELDS, SEGMENT_SECONDS, CarStatus
 from ..recording import Columns, Schema
-from ..recording.fields import default_segment_frames
 from ..standings import NEVER, gaps, positions
 from .circuit import Array, Circuit
 from .physics import RPM_LAUNCH, engine_speed, pedals, shift
@@ -26,7 +25,7 @@ def schema() -> Schema:
         fields=RACE_FIELDS,
         entities=tuple(driver.code for _, driver in CARS),
         frame_rate=FRAME_RATE,
-        segment_frames=default_segment_frames(FRAME_RATE),
+        segment_frames=round(SEGMENT_SECONDS * FRAME_RATE),
     )
 
 

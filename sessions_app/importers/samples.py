@@ -7,7 +7,7 @@ module turns them into the frames of a recording (`resample.py` has the arithmet
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,10 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..recording import MISSING, Columns, Field, FieldKind, InvalidColumns, Schema, Scope
+from ..recording.curves import TICKS, Clock, can_glide
+from ..recording.sampled import fill_frames
 from .resample import MAX_GAP, Resampling, forward
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+
+_ALIKE = 0.8
+"""Share of a series' times that a clock must have for the series to follow it."""
+_CANDIDATES = 8
+"""Clocks that a series is compared with: a source has few, or one for each entity."""
+_MAX_GAP_TICKS = 2**29
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +112,36 @@ def series_of_changes(
     return Series(entity, frame_times(at, frame_rate), {name: values[at]}, lasting=True)
 
 
+def as_measured(columns: Columns, every: int, feed: Collection[str]) -> SourceSamples:
+    """A simulation's frames as a source would have measured them.
+
+    Args:
+        columns: all frames.
+        every: frames between two samples of what glides, and of `feed`.
+        feed: fields that are held, yet come with the samples (pedals); the others change on frames.
+    """
+    schema = columns.schema
+    rate, last = schema.frame_rate, columns.frame_count - 1
+    at = np.unique(np.append(np.arange(0, last, every), last))
+    series: list[Series] = []
+    values = {f.name: columns.quantities(f.name) for f in schema.fields}
+    for number, code in enumerate((None, *schema.entities)):
+        column = max(number - 1, 0)
+        scope = Scope.SESSION if code is None else Scope.ENTITY
+        measured = {}
+        for field in schema.fields:
+            if field.scope is not scope:
+                continue
+            own = values[field.name][:, column]
+            if can_glide(field) or field.name in feed:
+                measured[field.name] = own[at]
+            else:
+                series.append(series_of_changes(code, field.name, own, rate))
+        if measured:
+            series.append(Series(code, frame_times(at, rate), measured))
+    return SourceSamples(schema, columns.frame_count, series)
+
+
 def frame_times(frames: NDArray[np.integer[Any]], frame_rate: float) -> Floats:
     """Seconds since the session's start of each frame."""
     return np.asarray(frames, dtype=np.float64) / frame_rate
@@ -184,20 +222,190 @@ class SourceSamples:
         if not 0 <= start < stop <= self.frame_count:
             raise IndexError(f"frames {start}…{stop}: the session has {self.frame_count}")
         schema = self.schema
-        frames = frame_times(np.arange(start, stop), schema.frame_rate)
-        values = {
-            f.name: np.full((stop - start, schema.width(f)), MISSING, dtype=np.int32)
-            for f in schema.fields
-        }
-        place = {code: number for number, code in enumerate(schema.entities)}
-        for series in self.series:
-            column = 0 if series.entity is None else place[series.entity]
-            for name in series.values:
-                field = schema[name]
-                values[name][:, column] = field.quantise(at_frames(series, field, frames))
+        values = self.held(start, stop)
+        for f in schema.fields:
+            if f.name not in values:
+                values[f.name] = np.full((stop - start, schema.width(f)), MISSING, np.int32)
+        clocks = [clock.around(start, stop) for clock in self.clocks]
+        fill_frames(values, clocks, schema, start, stop - start)
         return Columns(schema, values)
+
+    def held(self, start: int, stop: int) -> dict[str, NDArray[np.int32]]:
+        """Frames start … stop - 1 of the fields that are in no clock."""
+        gliding = {name for clock in self.clocks for name, _ in clock.columns}
+        values = {
+            f.name: np.full((stop - start, self.schema.width(f)), MISSING, dtype=np.int32)
+            for f in self.schema.fields
+            if f.name not in gliding
+        }
+        for name, column, at, samples in self._changes:
+            first = int(np.searchsorted(at, start, side="right")) - 1
+            last = int(np.searchsorted(at, stop, side="left"))
+            own = slice(max(first, 0), last)
+            if own.start < last:
+                begin = np.maximum(at[own] - start, 0)
+                lengths = np.diff(begin, append=stop - start)
+                values[name][begin[0] :, column] = np.repeat(samples[own], lengths)
+        return values
+
+    @cached_property
+    def _changes(self) -> list[tuple[str, int, NDArray[np.int64], NDArray[np.int32]]]:
+        """What is held: (field, column, frames at which it changes, to which samples)."""
+        place = {code: number for number, code in enumerate(self.schema.entities)}
+        frames = frame_times(np.arange(self.frame_count), self.schema.frame_rate)
+        return [
+            (
+                name,
+                0 if series.entity is None else place[series.entity],
+                *_on_frames(series, self.schema[name], frames),
+            )
+            for series in self.series
+            for name in series.values
+            if not can_glide(self.schema[name])
+        ]
+
+    @cached_property
+    def clocks(self) -> Sequence[Clock]:
+        """What glides, in steps of its fields and at times in ticks; series of about the same times
+        together."""
+        place = {code: number for number, code in enumerate(self.schema.entities)}
+        shared: list[_Shared] = []
+        for series in self.series:
+            names = [name for name in series.values if can_glide(self.schema[name])]
+            if not names or not len(series.times):
+                continue
+            entity = 0 if series.entity is None else place[series.entity]
+            own = _Gliding.of(series, entity, names, self.schema, self.frame_count)
+            for clock in reversed(shared[-_CANDIDATES:]):
+                if clock.takes(own):
+                    break
+            else:
+                shared.append(clock := _Shared(own.max_gap))
+            clock.add(own)
+        return [clock.finished(self.frame_count) for clock in shared]
 
     @cached_property
     def whole(self) -> Columns:
         """All frames; kept once made."""
         return self.columns(0, self.frame_count)
+
+
+def _on_frames(
+    series: Series, field: Field, frames: Floats
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """The frames at which a held field of a series changes, and to which samples.
+
+    The same as `at_frames` in every frame. frames: seconds, of all of them.
+    """
+    samples = field.quantise(series.values[field.name])
+    at = np.searchsorted(frames, series.times, side="left")
+    if not series.lasting:
+        # Over a gap and after the end a sample counts on its own frame alone.
+        ends = np.append(np.diff(series.times) > series.max_gap, True)[: len(at)]
+        after = np.searchsorted(frames, series.times[ends], side="right")
+        # A sample on the frame where another one's time is over comes after that.
+        order = np.lexsort(
+            (
+                np.concatenate((2 * np.arange(len(at)), 2 * np.flatnonzero(ends) + 1)),
+                np.concatenate((at, after)),
+            )
+        )
+        lost = np.full(len(after), MISSING, np.int32)
+        at = np.concatenate((at, after))[order]
+        samples = np.concatenate((samples, lost))[order]
+    last = np.append(np.diff(at) > 0, True)[: len(at)]
+    shown = last & (at < len(frames))
+    return at[shown].astype(np.int64), samples[shown]
+
+
+@dataclass(frozen=True, slots=True)
+class _Gliding:
+    """What glides of one series: ticks increase; samples are int32, shape (samples, fields)."""
+
+    ticks: NDArray[np.int64]
+    samples: NDArray[np.int32]
+    columns: Sequence[tuple[str, int]]
+    max_gap: int
+    lasting: bool
+
+    @classmethod
+    def of(
+        cls, series: Series, entity: int, names: Sequence[str], schema: Schema, frame_count: int
+    ) -> _Gliding:
+        rate = schema.frame_rate
+        ticks = np.rint(series.times * (rate * TICKS)).astype(np.int64)
+        # Two samples beyond each end are all that its frames lie between.
+        low = max(int(np.searchsorted(ticks, 0, side="right")) - 2, 0)
+        high = int(np.searchsorted(ticks, (frame_count - 1) * TICKS)) + 2
+        part = slice(low, high)
+        ticks = ticks[part]
+        last = np.append(np.diff(ticks) > 0, True)
+        samples = [schema[name].quantise(series.values[name][part][last]) for name in names]
+        gap = int(min(np.ceil(series.max_gap * rate * TICKS), _MAX_GAP_TICKS))
+        columns = [(name, entity) for name in names]
+        return cls(ticks[last], np.stack(samples, axis=1), columns, gap, series.lasting)
+
+
+class _Shared:
+    """A clock in the making."""
+
+    def __init__(self, max_gap: int) -> None:
+        self.max_gap = max_gap
+        self.ticks = np.zeros(0, np.int64)
+        self.members: list[_Gliding] = []
+
+    def takes(self, own: _Gliding) -> bool:
+        """Whether most of these samples are at times of this clock."""
+        if own.max_gap != self.max_gap:
+            return False
+        at = np.minimum(np.searchsorted(self.ticks, own.ticks), len(self.ticks) - 1)
+        return float((self.ticks[at] == own.ticks).mean()) >= _ALIKE
+
+    def add(self, own: _Gliding) -> None:
+        self.members.append(own)
+        self.ticks = np.union1d(self.ticks, own.ticks)
+
+    def finished(self, frame_count: int) -> Clock:
+        ends = frame_count * TICKS
+        if lasting := [own for own in self.members if own.lasting]:
+            first = min(int(own.ticks[0]) for own in lasting)
+            edges = np.append(self.ticks[self.ticks >= first], max(ends, int(self.ticks[-1])))
+            wide = np.flatnonzero(np.diff(edges) > self.max_gap)
+            more = [np.arange(edges[i], edges[i + 1] + 1, self.max_gap) for i in wide]
+            self.ticks = np.union1d(self.ticks, np.concatenate([*more, edges[-1:]]))
+        columns = [column for own in self.members for column in own.columns]
+        shape = (len(self.ticks), len(columns))
+        values, there = np.zeros(shape, np.int32), np.zeros(shape, np.bool_)
+        at = 0
+        for own in self.members:
+            rows = np.searchsorted(self.ticks, own.ticks)
+            part = slice(at, at + len(own.columns))
+            if own.lasting:
+                self._fill_gaps(own, rows, values[:, part], there[:, part])
+            values[rows, part] = own.samples
+            there[rows, part] = True
+            at += len(own.columns)
+        return Clock(self.ticks, self.max_gap, columns, values, there)
+
+    def _fill_gaps(
+        self,
+        own: _Gliding,
+        rows: NDArray[np.int64],
+        values: NDArray[np.int32],
+        there: Flags,
+    ) -> None:
+        """Samples on the straight line over each gap, and the last value after the last one."""
+        ticks = self.ticks
+        before = np.searchsorted(own.ticks, ticks, side="right") - 1
+        reach = np.append(own.ticks, ticks[-1])
+        gap = np.diff(reach) > self.max_gap
+        gap[-1] = True
+        fill = np.flatnonzero((before >= 0) & gap[np.maximum(before, 0)])
+        there[fill] = True
+        for column in range(own.samples.shape[1]):
+            known = own.samples[:, column] != MISSING
+            if not known.any():
+                values[fill, column] = MISSING
+                continue
+            line = np.interp(ticks[fill], own.ticks[known], own.samples[known, column])
+            values[fill, column] = np.rint(line).astype(np.int32)

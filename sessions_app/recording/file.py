@@ -36,11 +36,12 @@ from .errors import (
     TruncatedRecording,
 )
 from .fields import Schema
-from .segment import decode_segment, deflate, pack_segments
+from .sampled import Frames, Measured, pack_measured
+from .segment import decode_segment, deflate
 
 PROFILE = "replay.recording.v1"
 TOPIC = "segments"
-MESSAGE_ENCODING = "replay.segment.v1"
+MESSAGE_ENCODING = "replay.segment.v2"
 RECORDING_METADATA = "recording"
 VERSION_METADATA = "version"
 VERSION_DIGITS = 16
@@ -241,7 +242,7 @@ def _sync_directory(folder: Path) -> None:
 
 def write_recording(
     path: Path,
-    columns: Columns,
+    content: Measured | Columns,
     *,
     start_ns: int = 0,
     metadata: Mapping[str, Any] | None = None,
@@ -253,7 +254,7 @@ def write_recording(
 
     Args:
         path: of the recording file.
-        columns: all frames.
+        content: what was measured, or all frames.
         start_ns: Unix time of frame 0, nanoseconds; 0 if unknown.
         metadata: as for `RecordingWriter`.
         progress: called with the fraction done, 0…1.
@@ -265,14 +266,16 @@ def write_recording(
         InvalidColumns: there are no frames.
         OSError: the file cannot be written; nothing is left behind.
     """
-    schema = columns.schema
-    total = columns.frame_count
+    if isinstance(content, Columns):
+        content = Frames(content)
+    schema = content.schema
+    total = content.frame_count
     workers = max(2, os.cpu_count() or 1)
     with (
         RecordingWriter(path, schema, start_ns=start_ns, metadata=metadata) as writer,
         ThreadPoolExecutor(workers) as pool,
     ):
-        packed = pack_segments(columns, schema.segment_frames)
+        packed = pack_measured(content, schema.segment_frames)
         for batch in _batches(packed, 64 * workers):
             for segment in pool.map(deflate, batch, chunksize=16):
                 writer.append(segment, min(schema.segment_frames, total - writer.frame_count))

@@ -1,7 +1,7 @@
 """The frame store: payloads from memory, then from Redis, then from the recording file.
 
 Every piece is named by the recording's version, so nothing is ever invalidated, only evicted. A
-piece is a segment (deflated, what browsers decode) or the rows of a segment's frames (a list of
+piece is a segment (deflated, what browsers decode) or the rows of up to 50 frames (a list of
 msgpack maps). Whole stride-1 segments need no making: they are read from the file, quicker than
 Redis is to ask (docs/decisions/0004-frame-store.md), so Redis never holds them.
 
@@ -29,7 +29,7 @@ from .rows import encode_rows
 from .shared_cache import SharedCache
 from .source import FrameSource, PictureSource
 from .subset import EVERYTHING, subset_schema
-from .thinning import STRIDES, build_rows, build_segment, segment_span
+from .thinning import STRIDES, build_rows, build_segment, rows_span, segment_span
 
 BUILD_THREADS = 2
 """Making is mostly interpreted code: more threads would only take turns, and starve the loop."""
@@ -55,8 +55,8 @@ class SegmentKey(NamedTuple):
 
 
 class RowsKey(NamedTuple):
-    """Names the rows of the frames of one segment. lap_length: they contain what follows from it,
-    and it may be corrected without a new version."""
+    """Names the rows of a block of frames (`thinning.rows_span`). lap_length: they contain what
+    follows from it, and it may be corrected without a new version."""
 
     version: str
     stride: int
@@ -280,7 +280,7 @@ class FrameStore:
         if source is None or not 0 <= frame < source.frame_count:
             return
         grid = stride if frame % stride == 0 else 1
-        index = frame // segment_span(source.schema, grid)
+        index = frame // rows_span(source.schema, grid)
         key = RowsKey(info.version, grid, index, subset, info.lap_length)
         if key not in self._memory and key not in self._making and self._is_whole(key):
             self._start(key, lambda: self._find_rows(info, key))
@@ -425,7 +425,8 @@ class FrameStore:
         source = self.files.peek(key.version)
         if source is None:
             return False
-        return (key.index + 1) * segment_span(source.schema, key.stride) <= source.frame_count
+        span = rows_span if isinstance(key, RowsKey) else segment_span
+        return (key.index + 1) * span(source.schema, key.stride) <= source.frame_count
 
     def stats(self) -> dict[str, Any]:
         """Counters since the start, for metrics, the admin and the benchmarks."""
@@ -469,7 +470,7 @@ def _row_blocks(
     if not 0 <= first < stop:
         raise IndexError(f"{count} rows from frame {first}: the recording has {source.frame_count}")
     grid = stride if first % stride == 0 else 1
-    span = segment_span(source.schema, grid)
+    span = rows_span(source.schema, grid)
     step = stride // grid
     parts = []
     for index in range(first // span, (stop - 1) // span + 1):

@@ -15,6 +15,9 @@ from .subset import EVERYTHING, subset_schema
 
 STRIDES = (1, 2, 4, 8, 16, 32, 64)
 
+MOST_ROWS = 50
+"""In a block."""
+
 Finished = Callable[[int, int], bytes | None]
 """(stride, index) → that segment of all fields and entities, if someone has it already."""
 
@@ -22,6 +25,12 @@ Finished = Callable[[int, int], bytes | None]
 def segment_span(schema: Schema, stride: int) -> int:
     """Frames of the recording that one segment of `stride` stands for."""
     return schema.segment_frames * stride
+
+
+def rows_span(schema: Schema, stride: int) -> int:
+    """Frames of the recording that one block of rows of `stride` stands for: a segment of a race
+    has 12 seconds, whose rows would take a megabyte, and long to make when somebody seeks."""
+    return min(schema.segment_frames, MOST_ROWS) * stride
 
 
 def segment_count(schema: Schema, frame_count: int, stride: int) -> int:
@@ -35,27 +44,34 @@ def thin(source: FrameSource, stride: int, index: int, finished: Finished | None
     finished: segments of smaller strides that need not be decoded from the file again.
     Raises: IndexError if the recording ends before them.
     """
-    schema = source.schema
-    span = segment_span(schema, stride)
-    start = index * span
-    stop = min(start + span, source.frame_count)
-    if not 0 <= start < stop:
+    span = segment_span(source.schema, stride)
+    if not 0 <= index < segment_count(source.schema, source.frame_count, stride):
         raise IndexError(
             f"segment {index} at stride {stride}: the recording has "
-            f"{segment_count(schema, source.frame_count, stride)}"
+            f"{segment_count(source.schema, source.frame_count, stride)}"
         )
+    return _thinned(source, stride, index * span, (index + 1) * span, finished)
+
+
+def _thinned(
+    source: FrameSource, stride: int, start: int, stop: int, finished: Finished | None
+) -> Columns:
+    """Frames start, start + stride, … before `stop`, or before the recording's end."""
+    schema = source.schema
+    stop = min(stop, source.frame_count)
     finer = stride // 2
     while finished is not None and finer >= 1:
         parts = _finer_parts(source, finer, start, stop, finished)
         if parts is not None:
             step = stride // finer
-            return concatenate(parts).slice(0, sum(p.frame_count for p in parts), step)
+            return concatenate(parts).slice(0, -(-(stop - start) // finer), step)
         finer //= 2
     # Thin each segment as it is decoded: 64 whole ones at once would be 64 times the memory.
     parts = []
-    for first in range(start, stop, schema.segment_frames):
+    size = schema.segment_frames
+    for begin in range(start - start % size, stop, size):
+        first, last = max(begin, start), min(begin + size, stop)
         offset = -(first - start) % stride
-        last = min(first + schema.segment_frames, stop)
         if first + offset < last:
             parts.append(source.columns(first, last).slice(offset, last - first, stride))
     return concatenate(parts)
@@ -65,6 +81,8 @@ def _finer_parts(
     source: FrameSource, finer: int, start: int, stop: int, finished: Finished
 ) -> list[Columns] | None:
     span = segment_span(source.schema, finer)
+    if start % span:
+        return None
     segments = [finished(finer, i) for i in range(start // span, -(-stop // span))]
     whole = [s for s in segments if s is not None]
     if len(whole) < len(segments):
@@ -109,7 +127,7 @@ def build_rows(
     lap_length: float | None,
     finished: Finished | None = None,
 ) -> list[bytes]:
-    """Make the rows of the frames of one segment.
+    """Make the rows of the frames of one block (`rows_span`).
 
     Args:
         source, stride, index, subset, finished: as `build_segment`.
@@ -120,10 +138,13 @@ def build_rows(
 
     Raises: as `build_segment`.
     """
-    columns = thin(source, stride, index, finished)
+    span = rows_span(source.schema, stride)
+    if not 0 <= index * span < source.frame_count:
+        raise IndexError(f"rows from frame {index * span}: the recording ends before")
+    columns = _thinned(source, stride, index * span, (index + 1) * span, finished)
     if subset != EVERYTHING:
         columns = columns.subset(subset_schema(source.schema, subset))
-    first = index * segment_span(source.schema, stride)
+    first = index * rows_span(source.schema, stride)
     return encode_rows(columns, first, stride, recorded=source.schema, lap_length=lap_length)
 
 

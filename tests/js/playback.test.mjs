@@ -212,6 +212,7 @@ test("the overview is small whatever the length", () => {
   assert.equal(overviewStride(500, 25), 1);
   assert.equal(overviewStride(29_651, 25), 32);
   assert.equal(overviewStride(10_000_000, 25), 64);
+  assert.equal(overviewStride(50_000, 300), 32);
   assert.equal(scrubStride(25), 8);
   assert.equal(scrubStride(1), 1);
 });

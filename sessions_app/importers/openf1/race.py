@@ -12,7 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...agreement import Standings
-from ...racing import FRAME_RATE, CarStatus, SessionKind, session_kind, session_type
+from ...racing import (
+    FRAME_RATE,
+    SEGMENT_SECONDS,
+    CarStatus,
+    SessionKind,
+    session_kind,
+    session_type,
+)
 from ..bounds import Allowance
 from ..options import ImportOptions
 from ..report import Done, Report
@@ -53,9 +60,6 @@ from .timing import no_laps, race_start, read_laps, read_stints
 
 MAX_HOURS = 24
 """Of one race: more is a date that is wrong."""
-SEGMENT_SECONDS = 2.0
-"""Of race in one segment. Each segment begins with absolute values, which for lap times and
-sectors is all that they ever cost; two seconds instead of one save a fifth of all bytes."""
 
 
 def import_openf1(

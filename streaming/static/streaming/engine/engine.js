@@ -31,8 +31,9 @@ const WINDOW = 8;
 const BUFFERING_AFTER = 250;
 /** Seconds before the edge of a live session in which playing means to follow it. */
 const LIVE_WITHIN = 3;
-/** Decoded segments held: about 45 kB each for a race. */
+/** Decoded segments held: at most so many, and of so many samples in all (1.8 kB each for a race). */
 const CAPACITY = 240;
+const CAPACITY_SAMPLES = 12_000;
 
 /**
  * @typedef {"connecting"|"importing"|"buffering"|"playing"|"paused"|"ended"|"live"
@@ -406,7 +407,8 @@ export class Engine extends Emitter {
 
   /** @param {Layout} layout @param {Welcome} welcome */
   open(layout, { session, strides }) {
-    const buffer = new SegmentBuffer(layout.segmentFrames, session.frame_count, CAPACITY);
+    const capacity = Math.min(CAPACITY, Math.ceil(CAPACITY_SAMPLES / layout.segmentFrames));
+    const buffer = new SegmentBuffer(layout.segmentFrames, session.frame_count, capacity);
     this.version = session.version;
     this.layout = layout;
     this.buffer = buffer;

@@ -10,8 +10,9 @@ export const STRIDES = [1, 2, 4, 8, 16, 32, 64];
 const LOOK_INTERVAL = 200;
 /** The same, after a segment could not be fetched. */
 const RETRY_INTERVAL = 1000;
-/** Segments that the overview may cost: some 2 kB each. */
+/** Segments that the overview may cost, and samples: some 90 bytes each for a race. */
 const OVERVIEW_SEGMENTS = 40;
+const OVERVIEW_SAMPLES = 2000;
 
 /**
  * The stride at which the whole recording fits in a few segments: with those, any moment can be
@@ -20,8 +21,8 @@ const OVERVIEW_SEGMENTS = 40;
  * @param {readonly number[]} [strides] that there are, ascending
  */
 export function overviewStride(frameCount, segmentFrames, strides = STRIDES) {
-  const few = strides.find((stride) => frameCount / (stride * segmentFrames) <= OVERVIEW_SEGMENTS);
-  return few ?? strides[strides.length - 1];
+  const most = Math.min(OVERVIEW_SAMPLES, OVERVIEW_SEGMENTS * segmentFrames);
+  return strides.find((stride) => frameCount / stride <= most) ?? strides[strides.length - 1];
 }
 
 /**
