@@ -262,3 +262,21 @@ def test_row_values_are_arrays_over_the_entities() -> None:
     np.testing.assert_array_equal(values["air_temp"], [[20.5]])
     assert "status" not in values
     assert "lap_time" not in values
+
+
+async def test_who_is_cancelled_while_closing_is_cancelled() -> None:
+    async def slow_to_end() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    client = connect("ws://127.0.0.1:1/")
+    client._reader = asyncio.create_task(slow_to_end())
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(client.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing

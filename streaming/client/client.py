@@ -214,8 +214,8 @@ class ReplayClient:
         self._closed = self._closed or ReplayClosed(CloseCode.DONE, "closed here")
         if self._reader is not None:
             self._reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reader
+            # Not awaited itself: its cancellation could not be told from one of whoever closes.
+            await asyncio.wait([self._reader])
             self._reader = None
         if self._socket is not None:
             await self._socket.close()
