@@ -33,6 +33,7 @@ CLOSE_CODES = {
     CloseCode.FORBIDDEN: "no permission",
     CloseCode.NO_SUCH_SESSION: "session not found",
     CloseCode.SLOW: "too slow, no acknowledgement",
+    CloseCode.TAKEN_OVER: "another producer took over",
     CloseCode.TOO_LARGE: "message too large",
     CloseCode.TOO_MANY: "too many messages or connections",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +75,7 @@ def library(request: HttpRequest) -> HttpResponse:
     query.pop("page", None)
     context = {
         "page": page,
-        "cards": cards_of(list(page.object_list), visitor, worker_of(request)),
+        "cards": cards_of(list(page.object_list), visitor, lambda: worker_of(request)),
         "may_add": decide(visitor, Action.UPLOAD).allowed,
         "accesses": Session.Access,
         "upload_bytes": settings.UPLOAD_BYTES,
@@ -171,12 +171,14 @@ def _filtered(sessions: QuerySet[Session], chosen: dict[str, str]) -> QuerySet[S
 
 
 def cards_of(
-    sessions: list[Session], visitor: Visitor = ANONYMOUS, worker: Worker | None = None
+    sessions: list[Session],
+    visitor: Visitor = ANONYMOUS,
+    worker: Callable[[], Worker] | None = None,
 ) -> list[Card]:
     """The sessions with their outlines and problems, in two further queries, and who watches the
     live ones.
 
-    worker: whose figures say who watches; None where nobody is to know.
+    worker: returns whose figures say who watches; None where nobody is to know.
     """
     grounds = {
         row["session"]: row
@@ -187,7 +189,7 @@ def cards_of(
     }  # fmt: skip
     problems = _problems(sessions) if visitor.staff else {}
     live = {session.slug for session in sessions if session.state == Session.State.LIVE}
-    viewers = _viewers(live, worker) if live and worker is not None else {}
+    viewers = _viewers(live, worker()) if live and worker is not None else {}
     return [
         Card(
             session,
