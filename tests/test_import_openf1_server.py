@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -119,7 +120,7 @@ def service() -> Iterator[Service]:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What was waited for between attempts; nobody really waits."""
     waited: list[float] = []
-    monkeypatch.setattr("httpx_retries.retry.time.sleep", waited.append)
+    monkeypatch.setattr(time, "sleep", waited.append)
     return waited
 
 

@@ -100,9 +100,10 @@ def _ours(source: Path, options: ImportOptions, report: Report, progress: Progre
                 file=source,
             )
         parts: list[Columns] = []
-        for start in range(0, count, _BLOCK):
-            parts.append(recording.columns(start, min(start + _BLOCK, count)))
-            progress(min(start + _BLOCK, count) / count, "reading the recording")
+        for first in range(0, count, _BLOCK):
+            last = min(first + _BLOCK, count)
+            parts.append(recording.columns(first, last))
+            progress(last / count, "reading the recording")
         start_ns = recording.start_ns
     columns = concatenate(parts)
     report.read("recording", None, count, range(len(schema.entities)))
@@ -125,10 +126,21 @@ def _ours(source: Path, options: ImportOptions, report: Report, progress: Progre
 
 def _entity(code: str, about: Mapping[str, Any]) -> EntityRecord:
     attributes = about.get("attributes")
+    return _named(code, about, attributes if isinstance(attributes, dict) else {})
+
+
+def _named(code: str, about: Mapping[str, Any], attributes: Mapping[str, Any]) -> EntityRecord:
+    def text(name: str) -> str:
+        return str(about.get(name) or "")
+
     return EntityRecord(
         code,
-        **{n: str(about.get(n) or "") for n in ("name", "number", "team", "colour", "kind")},
-        attributes=attributes if isinstance(attributes, dict) else {},
+        name=text("name"),
+        number=text("number"),
+        team=text("team"),
+        colour=text("colour"),
+        kind=text("kind"),
+        attributes=attributes,
     )
 
 
@@ -379,9 +391,7 @@ def _entity_of(channel: _Channel, taken: set[str]) -> EntityRecord:
         copies += 1
         code = f"{wanted[: MAX_CODE - 5]} {copies}"
     taken.add(code)
-    names = ("name", "number", "team", "colour", "kind")
-    texts: dict[str, Any] = {name: about.get(name, "") for name in names}
-    return EntityRecord(code, **texts)
+    return _named(code, about, {})
 
 
 def _mapped(

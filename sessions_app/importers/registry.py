@@ -92,7 +92,9 @@ def guess(source: Path, options: ImportOptions) -> str:
     # The first that could not be asked may be the one.
     also = f" ({unknown[0]})" if unknown else ""
     raise ImportSourceError(
-        f"no format is recognised: expected one of {', '.join(importers())}{also}", file=source
+        f"no format is recognised: expected one of {', '.join(importers())} (a table needs "
+        f"--mapping){also}",
+        file=source,
     )
 
 
