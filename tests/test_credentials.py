@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -240,6 +240,7 @@ class Open:
     """An open connection, as far as its rights are concerned."""
 
     slug, version = SLUG, None
+    action: ClassVar[Action] = Action.WATCH
 
     def __init__(self, visitor: Visitor) -> None:
         self.visitor = visitor

@@ -194,7 +194,7 @@ class Exchange:
         """Before the log is read: what comes from now on is handed to `follow`'s caller."""
         place = "0-0"
         with suppress(RedisAway), self._clients.asking(OTHERWISE):
-            last = await self._redis.xrevrange(f"live:tail:{slug}", count=1)
+            last: Any = await self._redis.xrevrange(f"live:tail:{slug}", count=1)
             if last:
                 place = last[0][0].decode()
         self._places.setdefault(slug, place)
@@ -220,7 +220,7 @@ class Exchange:
             try:
                 with self._clients.asking(OTHERWISE):
                     streams: Any = {f"live:tail:{s}": place for s, place in self._places.items()}
-                    found = await self._reading.xread(streams, block=BLOCK_MILLISECONDS)
+                    found: Any = await self._reading.xread(streams, block=BLOCK_MILLISECONDS)
             except RedisAway:
                 await asyncio.sleep(BLOCK_MILLISECONDS / 1000)
                 await poll()
