@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -30,7 +30,7 @@ class Viewer:
     """A connection that remembers how it was ended."""
 
     slug = SLUG
-    action = Action.WATCH
+    action: ClassVar[Action] = Action.WATCH
     version: str | None = "v1"
 
     def __init__(self, visitor: Visitor = ANONYMOUS) -> None:
