@@ -1,26 +1,34 @@
 # make run · check · test · lint · bench · faults · fuzz · build: nothing else to remember.
 
 PYTHON ?= python3
+# Tests at once. Those with servers and browsers wait for much of their time.
+JOBS ?= 2
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run check test lint lint-pages bench faults fuzz build constraints lock sbom audit clean
+.PHONY: run check test lint lint-types lint-style lint-pages bench faults fuzz build constraints lock sbom audit clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run ## install what running needs, then serve on http://127.0.0.1:8000 (PORT=…)
 	@exec $(BIN)/python manage.py serve --demo
 
 test: $(VENV)/.dev ## install what tests need, then run all of them
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
-check: lint ## lint, and all tests that need neither a server nor a browser
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not browser and not server" $(ARGS)
+check: lint ## lint, and all tests that are quick and need neither a server nor a browser
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not browser and not server and not long" $(ARGS)
+	$(if $(findstring --cov,$(ARGS)),$(BIN)/python .ci/coverage_floor.py)
 
-lint: $(VENV)/.dev lint-pages ## style, types, imports and spelling
+lint: $(VENV)/.dev ## style, types, imports and spelling, two at a time
+	@$(MAKE) --no-print-directory -j 2 lint-types lint-pages lint-style
+
+lint-types:
+	$(BIN)/mypy replayproject sessions_app streaming faults tests benchmarks examples
+
+lint-style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy replayproject sessions_app streaming faults tests benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/codespell replayproject sessions_app streaming benchmarks tests docs *.md Makefile
 
@@ -42,8 +50,9 @@ bench: $(VENV)/.dev ## measure; results as a table and as JSON (ARGS="codec view
 faults: $(VENV)/.dev ## break things and see what is promised kept (ARGS='--short "worker killed"')
 	$(BIN)/python -m faults $(ARGS)
 
-fuzz: $(VENV)/.dev ## hostile bytes for every parser (ARGS="csv_table --cases 1000000")
+fuzz: $(VENV)/.dev ## hostile bytes for every parser, many examples of every property (ARGS="csv_table --cases 1000000")
 	$(BIN)/python -m tests.fuzz $(ARGS)
+	@test -n "$(ARGS)" || HYPOTHESIS_PROFILE=large $(BIN)/python -m pytest -n $(JOBS) -m hypothesis
 
 build: $(VENV)/.dev ## make the packages in dist/: the source archive, and the wheel from it
 	$(BIN)/python -m build --no-isolation --outdir dist
@@ -60,7 +69,7 @@ constraints: $(VENV)/.python ## pin the newest versions that the requirements al
 lock: $(VENV)/.python ## write requirements.lock: what a deployment installs, with hashes
 	@report=$$(mktemp) && trap 'rm -f "$$report"' EXIT && \
 	$(PIP) --dry-run --ignore-installed --report "$$report" \
-	  -r requirements-import.txt 'psycopg[binary]>=3.2' && \
+	  -r requirements-import.txt 'psycopg[binary]>=3.2' 'django-allauth[socialaccount]>=65.13' && \
 	$(BIN)/python .ci/lock.py < "$$report" > requirements.lock
 
 sbom: $(VENV)/.supply ## list what is delivered (CycloneDX) and its licences, in dist/
@@ -93,7 +102,8 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt requirements-import.txt
 
 $(VENV)/.supply: $(VENV)/.run requirements-supply.txt requirements.lock
 	@echo "installing what listing and auditing dependencies needs"
-	@$(PIP) -r requirements-supply.txt -r requirements-import.txt 'psycopg[binary]>=3.2'
+	@$(PIP) -r requirements-supply.txt -r requirements-import.txt 'psycopg[binary]>=3.2' \
+	  'django-allauth[socialaccount]>=65.13'
 	@touch $@
 
 clean: ## remove the virtual environment and the caches, not the data

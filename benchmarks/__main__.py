@@ -27,10 +27,11 @@ NAMES = (
     "stalled",
     "churn",
     "restart",
+    "live",
     "callbacks",
     "player",
 )
-LONG = ("importing", "restart", "callbacks")
+LONG = ("importing", "restart", "live", "callbacks")
 """Left out of a quick run of all: most of their time goes by whatever their size."""
 SOAKS = ("player",)
 """What has a long run, on demand: `ARGS="player --soak"` takes ten minutes."""

@@ -16,6 +16,12 @@ import psutil
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 _TICKS = os.sysconf("SC_CLK_TCK")
+ONE_ADDRESS = {
+    "MAX_CONNECTIONS_PER_ADDRESS": "20000",
+    "MAX_CONNECTIONS_PER_USER": "20000",
+    "MESSAGES_PER_SECOND_TOGETHER": "1000000",
+}
+"""All viewers come from this machine, so that the limits of an address would end them."""
 
 
 def cpu_seconds(pids: list[int]) -> float:
@@ -48,7 +54,10 @@ class Service:
 def serving(data_dir: Path, *, workers: int = 1, **environ: str) -> Iterator[Service]:
     """`manage.py serve` on a free port, ended afterwards."""
     command = [sys.executable, "manage.py", "serve", "--port", "0", "--workers", str(workers)]
-    env = {**os.environ, "REPLAY_DATA_DIR": str(data_dir), "LOG_LEVEL": "WARNING", **environ}
+    env = {
+        **os.environ, "REPLAY_DATA_DIR": str(data_dir), "LOG_LEVEL": "WARNING", **ONE_ADDRESS,
+        **environ,
+    }  # fmt: skip
     with _running(command, env) as (process, line):
         tree = psutil.Process(process.pid).children(recursive=True)
         serving_pids = [p.pid for p in tree if "worker" in p.cmdline()]

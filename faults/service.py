@@ -89,6 +89,9 @@ class Service:
             "API_TOKENS": TOKEN,
             "METRICS_TOKEN": TOKEN,
             "LOG_LEVEL": "INFO",
+            # All viewers come from this machine.
+            "MAX_CONNECTIONS_PER_ADDRESS": "20000",
+            "MESSAGES_PER_SECOND_TOGETHER": "1000000",
             **self._environ,
         }
 

@@ -36,10 +36,14 @@ def _with_mail(view: View) -> View:
 
 
 class Login(views.LoginView):
-    """The log-in page; it offers a reset where there is one."""
+    """The log-in page; it offers a reset, and the provider's login, where there is one."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(**kwargs, may_reset=bool(settings.EMAIL_URL))
+        return super().get_context_data(
+            **kwargs,
+            may_reset=bool(settings.EMAIL_URL),
+            oidc_name=settings.OIDC_NAME if settings.OIDC_ISSUER else "",
+        )
 
 
 login = limit_logins(Login.as_view(**_page("Log in", "Log in")))

@@ -9,9 +9,23 @@ from django.views.decorators.gzip import gzip_page
 from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 
-from sessions_app.api import errors, imports, links, moments, sessions, tokens
+from sessions_app.api import (
+    changes,
+    compare,
+    errors,
+    f1_front_end,
+    imports,
+    links,
+    moments,
+    sessions,
+    tokens,
+    uploads,
+)
 from streaming.api.connections import router as connections
+from streaming.api.exports import router as exports
 from streaming.api.frames import router as frames
+from streaming.api.pictures import router as pictures
+from streaming.api.producers import router as producers
 
 DESCRIPTION = """\
 Recorded sessions: what moved, where, and what happened. Frames are best taken from the WebSocket
@@ -42,8 +56,22 @@ RENAMED_STATUSES = {
 class ReplayAPI(NinjaAPI):
     """The API whose document is the same on every supported version of Python."""
 
+    _document: OpenAPISchema | None = None
+
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
-        """As Ninja makes it, with the names of RENAMED_STATUSES."""
+        """As Ninja makes it, with the names of RENAMED_STATUSES.
+
+        Made once, since that takes a fifth of a second and anybody may ask for it; shared, so do
+        not change it.
+
+        Args:
+            options: Ninja's. The API is mounted in one place, so that they change nothing here.
+        """
+        if self._document is None:
+            self._document = self._made(**options)
+        return self._document
+
+    def _made(self, **options: Any) -> OpenAPISchema:
         document = super().get_openapi_schema(**options)
         for operations in document["paths"].values():
             for operation in operations.values():
@@ -62,9 +90,17 @@ api = ReplayAPI(
 )
 errors.register(api)
 imports.mount(sessions.router)
+changes.mount(sessions.router)
 api.add_router("", sessions.router)
+api.add_router("", uploads.router)
+api.add_router("", changes.router)
 api.add_router("", moments.router)
+api.add_router("", compare.router)
 api.add_router("", links.router)
 api.add_router("", tokens.router)
+api.add_router("", f1_front_end.router)
 api.add_router("", frames)
+api.add_router("", pictures)
+api.add_router("", producers)
+api.add_router("", exports)
 api.add_router("", connections)

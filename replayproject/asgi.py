@@ -13,6 +13,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "replayproject.settings")
 django_application = get_asgi_application()
 
 # These need Django's app registry.
+from sessions_app.api import uploads  # noqa: E402
+from sessions_app.api.streamed_body import StreamedBodies  # noqa: E402
 from streaming.routing import websocket_urlpatterns  # noqa: E402
 from streaming.worker import WithWorker, Worker  # noqa: E402
 
@@ -24,11 +26,15 @@ application = WithWorker(
         RequestLimit(
             ProtocolTypeRouter(
                 {
-                    "http": django_application,
+                    "http": StreamedBodies(django_application, [uploads.REQUEST]),
                     "websocket": SessionMiddlewareStack(URLRouter(websocket_urlpatterns)),
                 }
             ),
-            Rates(settings.REQUESTS_PER_SECOND, settings.HANDSHAKES_PER_SECOND),
+            Rates(
+                settings.REQUESTS_PER_SECOND,
+                settings.HANDSHAKES_PER_SECOND,
+                settings.DOWNLOAD_BYTES_PER_MINUTE,
+            ),
             login_cookie=settings.SESSION_COOKIE_NAME,
         ),
         settings.TRUSTED_PROXIES,

@@ -11,9 +11,11 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from sessions_app import uploads
 from sessions_app.jobs import fail_interrupted
 from sessions_app.locks import remove_leftovers
 from sessions_app.models import Session
+from streaming.live.storing import store_what_ended
 
 Print = Callable[[str], None]
 ADMIN_NAME = "admin"
@@ -35,6 +37,9 @@ def prepare(print_line: Print, *, with_demo: bool) -> None:
     if interrupted := fail_interrupted():
         print_line(f"imports      {interrupted} had been cut off by a stop and failed")
     remove_leftovers()
+    uploads.remove_leftovers()
+    for slug in store_what_ended():
+        print_line(f"live         {slug} had ended and is stored")
     users = get_user_model().objects
     if not users.filter(is_superuser=True).exists():
         password = secrets.token_urlsafe(12)

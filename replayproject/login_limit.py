@@ -19,6 +19,8 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from redis.exceptions import RedisError
 
+from sessions_app.api.errors import REFUSED_BY
+
 logger = logging.getLogger("replayproject.login")
 
 WINDOW_SECONDS = 60
@@ -30,6 +32,9 @@ lock the operator out."""
 FAILURES_PER_ADDRESS = 20
 """A minute, of one address whatever the names: every check costs CPU, also of names that are not
 there. Four people behind one address may mistype five times each."""
+
+LIMIT = "failed_logins"
+"""Its name in `/metrics` and on the admin's page of workers."""
 
 View = Callable[..., HttpResponseBase]
 
@@ -47,12 +52,14 @@ def limit_logins(view: View) -> View:
         }
         if not _count(limits):
             logger.warning("too many failed logins from %s", address)
-            return HttpResponse(
+            refusal = HttpResponse(
                 "Too many failed logins. Try again in a minute.\n",
                 status=429,
                 headers={"Retry-After": str(WINDOW_SECONDS)},
                 content_type="text/plain; charset=utf-8",
             )
+            setattr(refusal, REFUSED_BY, LIMIT)
+            return refusal
         response = view(request, *args, **kwargs)
         if request.user.is_authenticated:
             _take_back(limits)

@@ -2,7 +2,8 @@
 
 A request costs what it costs the server: a file of the pages next to nothing, a range of frames as
 much as ten small answers. Who has used up what comes back each second is answered with 429 and
-`Retry-After`, without Django, and before a WebSocket is accepted.
+`Retry-After`, without Django, and before a WebSocket is accepted. So is who has downloaded more in
+a minute than one may; what was begun is sent to its end.
 
 The counts are each worker's own: with four workers somebody may have four times as much, and no
 request waits for Redis. Clients on this machine are not limited, because a proxy that
@@ -12,18 +13,17 @@ TRUSTED_PROXIES does not name is one too, and would be shut out with all its vie
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
 import math
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
-from streaming.connections.token_bucket import TokenBucket
+from sessions_app.networks import is_address, is_this_machine, network_of
+from sessions_app.rates import Buckets, ByteAllowance
 from streaming.worker import WORKER
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
@@ -31,13 +31,15 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 BURST_SECONDS = 10.0
 """So many seconds' worth may come at once: a page with its scripts, of everybody in one room."""
 
-MAX_BUCKETS = 50_000
-"""Of one worker, some 200 bytes each; who has not come for longest is forgotten first."""
+DOWNLOAD_SECONDS = 60.0
+"""The period of `Rates.download_bytes`: long enough for the recording of a race at once."""
 
 COSTS: tuple[tuple[re.Pattern[str], float], ...] = (
     (re.compile(r"/(livez|readyz|metrics)$"), 0.0),
     (re.compile(r"/static/"), 0.02),
-    (re.compile(r"/api/.*/(frames|telemetry|segments)\b"), 10.0),
+    # Asks the provider before it answers.
+    (re.compile(r"/login/oidc/"), 10.0),
+    (re.compile(r"/api/(compare|.*/(frames|telemetry|segments|export))\b"), 10.0),
 )
 """The first that matches a path is its cost; any other costs 1."""
 
@@ -47,10 +49,15 @@ WRITE_COST = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """requests: a second, in costs; handshakes: WebSockets opened a second. 0: not limited."""
+    """What one address, login or token may have; 0: not limited.
+
+    requests: a second, in costs. handshakes: WebSockets opened a second.
+    download_bytes: of answers in DOWNLOAD_SECONDS; what a WebSocket sends is not in it.
+    """
 
     requests: float
     handshakes: float
+    download_bytes: float = 0.0
 
 
 def cost_of(method: str, path: str) -> float:
@@ -58,31 +65,6 @@ def cost_of(method: str, path: str) -> float:
     if method not in ("GET", "HEAD", "OPTIONS"):
         return WRITE_COST
     return next((cost for pattern, cost in COSTS if pattern.match(path)), 1.0)
-
-
-class Buckets:
-    """Token buckets by key, as many as were used last."""
-
-    def __init__(self, rate: float, most: int = MAX_BUCKETS) -> None:
-        self._rate = rate
-        self._most = most
-        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._buckets)
-
-    def take(self, key: str, cost: float, now: float) -> float:
-        """Take `cost`. Returns: 0.0 if it was there, else the seconds until it is."""
-        bucket = self._buckets.get(key)
-        if bucket is None:
-            bucket = TokenBucket(self._rate, self._rate * BURST_SECONDS, now)
-            self._buckets[key] = bucket
-            if len(self._buckets) > self._most:
-                self._buckets.popitem(last=False)
-        self._buckets.move_to_end(key)
-        # One expensive request must be possible at a rate below its cost.
-        cost = min(cost, bucket.burst)
-        return 0.0 if bucket.take(now, cost) else bucket.wait(cost)
 
 
 class RequestLimit:
@@ -106,12 +88,16 @@ class RequestLimit:
         self._application = application
         self._login_cookie = login_cookie
         self._clock = clock
-        self._requests = Buckets(rates.requests) if rates.requests else None
-        self._handshakes = Buckets(rates.handshakes) if rates.handshakes else None
+        self._requests = _buckets(rates.requests)
+        self._handshakes = _buckets(rates.handshakes)
+        self._downloads = ByteAllowance(rates.download_bytes, DOWNLOAD_SECONDS, clock=clock)
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        limit, wait = self._exceeded(scope)
+        who = self._who(scope)
+        limit, wait = self._exceeded(scope, who)
         if not limit:
+            if scope["type"] == "http" and who and cost_of(scope["method"], scope["path"]):
+                send = self._counting(send, [f"{kind} {key}" for kind, key in who])
             await self._application(scope, receive, send)
             return
         worker = scope.get(WORKER)
@@ -119,7 +105,14 @@ class RequestLimit:
             worker.registry.refused(limit)
         await _refuse(scope, receive, send, limit, max(1, math.ceil(wait)))
 
-    def _exceeded(self, scope: dict[str, Any]) -> tuple[str, float]:
+    def _counting(self, send: Any, keys: list[str]) -> Any:
+        async def count(event: dict[str, Any]) -> None:
+            self._downloads.spend(keys, len(event.get("body", b"")))
+            await send(event)
+
+        return count
+
+    def _exceeded(self, scope: dict[str, Any], who: list[tuple[str, str]]) -> tuple[str, float]:
         """The limit that this would exceed, or "", and the seconds to wait."""
         if scope["type"] == "http":
             buckets, noun = self._requests, "requests"
@@ -128,16 +121,27 @@ class RequestLimit:
             buckets, noun, cost = self._handshakes, "handshakes", 1.0
         else:
             return "", 0.0
-        network = _network((scope.get("client") or ("", 0))[0])
-        if buckets is None or not cost or network is None:
+        if not cost:
             return "", 0.0
         now = self._clock()
-        for kind, key in (("address", network), *self._who(scope)):
-            if wait := buckets.take(f"{kind} {key}", cost, now):
+        for kind, key in who:
+            name = f"{kind} {key}"
+            if buckets is not None and (wait := buckets.take(name, cost, now)):
                 return f"{noun}_per_{kind}", wait
+            if scope["type"] == "http" and (wait := self._downloads.wait([name])):
+                return f"bytes_per_{kind}", wait
         return "", 0.0
 
-    def _who(self, scope: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    def _who(self, scope: dict[str, Any]) -> list[tuple[str, str]]:
+        """Address, login and token of who asks; nobody, and so not limited, on this machine."""
+        if scope["type"] not in ("http", "websocket"):
+            return []
+        address = (scope.get("client") or ("", 0))[0]
+        if not is_address(address) or is_this_machine(address):
+            return []
+        return [("address", network_of(address)), *self._named(scope)]
+
+    def _named(self, scope: dict[str, Any]) -> Iterator[tuple[str, str]]:
         """The login and the token that a request names, unchecked, as a hash."""
         for name, value in scope["headers"]:
             if name == b"authorization":
@@ -151,21 +155,8 @@ class RequestLimit:
                     yield "login", _hash(cookie.value.encode())
 
 
-def _network(address: str) -> str | None:
-    """What counts as one address, or None if it is on this machine or none.
-
-    Of IPv6 the first 64 bits: whoever has one address has all that follow.
-    """
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return None
-    found = getattr(found, "ipv4_mapped", None) or found
-    if found.is_loopback:
-        return None
-    if isinstance(found, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((found, 64), strict=False))
-    return str(found)
+def _buckets(rate: float) -> Buckets | None:
+    return Buckets(rate, rate * BURST_SECONDS) if rate else None
 
 
 def _hash(text: bytes) -> str:
@@ -174,7 +165,8 @@ def _hash(text: bytes) -> str:
 
 async def _refuse(scope: dict[str, Any], receive: Any, send: Any, limit: str, wait: int) -> None:
     """429 with the time to come back; as JSON below /api/, as every error there."""
-    message = f"Too many {limit.replace('_', ' ')}. Come back in {wait} seconds."
+    what = limit.replace("bytes", "bytes downloaded").replace("_", " ")
+    message = f"Too many {what}. Come back in {wait} seconds."
     as_json = scope["path"].startswith("/api/")
     body = json.dumps({"code": "too_many_requests", "message": message}) if as_json else message
     kind = "application/json" if as_json else "text/plain; charset=utf-8"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,10 +15,12 @@ from urllib.parse import urlsplit
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from environ.fileaware_mapping import FileAwareMapping
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 
 from sessions_app.importers.bounds import Bounds
+from sessions_app.importers.options import Downloads
 from streaming.redaction import shown
 from streaming.server.file_limit import connections_within, raise_file_limit
 
@@ -27,7 +30,24 @@ from .private_files import private_file, private_folder
 from .proxies import parse_networks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+class _Environment(FileAwareMapping):  # type: ignore[misc]  # it has no types
+    """The environment, or a file that it names: SECRET_KEY_FILE=/run/secrets/secret_key."""
+
+    def __getitem__(self, key: str) -> str:
+        try:
+            value: str = super().__getitem__(key)
+        except OSError as error:
+            name = f"{key}_FILE"
+            raise ImproperlyConfigured(
+                f"{name}={self.env[name]}: {error.strerror}: expected a file with the value"
+            ) from error
+        return value.rstrip("\n")
+
+
 env = environ.Env()
+env.ENVIRON = _Environment()
 
 
 def _number(name: str, default: int, least: int, most: int) -> int:
@@ -68,6 +88,30 @@ def _origins(name: str) -> list[str]:
         if "://" not in origin:
             raise ImproperlyConfigured(f"{name}: expected https://host, not {origin!r}")
     return origins
+
+
+def _oidc_issuer(name: str) -> str:
+    """The provider's address, "" for none. Raises: ImproperlyConfigured naming the variable."""
+    issuer: str = env.str(name, default="").rstrip("/")
+    try:
+        parts = urlsplit(issuer)
+        here = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        known = parts.scheme == "https" or (parts.scheme == "http" and here)
+    except ValueError:
+        known = False
+    if issuer and not known:
+        raise ImproperlyConfigured(
+            f"{name}={shown(issuer)}: expected https://…, as the provider's tokens name it"
+        )
+    return issuer
+
+
+def _base_url(name: str, default: str) -> str:
+    """An address with a slash at its end. Raises: ImproperlyConfigured naming the variable."""
+    address = str(env.str(name, default="") or default)
+    if not address.startswith(("http://", "https://")):
+        raise ImproperlyConfigured(f"{name}={shown(address)}: expected https://host/path")
+    return address.rstrip("/") + "/"
 
 
 def _secret_key(path: Path) -> str:
@@ -135,6 +179,7 @@ DEBUG = _flag("DEBUG", False)
 HOME_DIR = BASE_DIR if (BASE_DIR / "manage.py").is_file() else Path.cwd()
 DATA_DIR = Path(env.str("REPLAY_DATA_DIR", default="") or HOME_DIR / "var").absolute()
 RECORDINGS_DIR = DATA_DIR / "recordings"
+EXPORTS_DIR = DATA_DIR / "exports"
 SECRET_KEY = _secret_key(DATA_DIR / "secret_key")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = _origins("CSRF_TRUSTED_ORIGINS")
@@ -165,7 +210,23 @@ IMPORT_BOUNDS = Bounds(
     rows=_number("IMPORT_ROWS", 10_000_000, 1, 1_000_000_000),
     files=_number("IMPORT_FILES", 5_000, 1, 1_000_000),
 )
+# Where sessions are fetched from, and kept. OpenF1 allows 30 requests a minute without a login.
+DOWNLOADS = Downloads(
+    folder=Path(env.str("DOWNLOADS_DIR", default="") or DATA_DIR / "downloads").absolute(),
+    openf1_url=_base_url("OPENF1_URL", "https://api.openf1.org/v1"),
+    openf1_per_minute=_number("OPENF1_PER_MINUTE", 30, 1, 100_000),
+)
+# What may be uploaded to be imported, and how long an upload waits for that.
+UPLOADS_DIR = DATA_DIR / "uploads"
+UPLOAD_BYTES = _number("UPLOAD_MB", 1_000, 1, 1_000_000) * 1_000_000
+UPLOAD_SECONDS = _number("UPLOAD_HOURS", 24, 1, 8_760) * 3600
 IMPORT_MEMORY_BYTES = _number("IMPORT_MEMORY_MB", 4_000, 2_000, 1_000_000) * 1_000_000
+
+# Recordings older than that, and the oldest while all take more room, are removed; 0: none.
+RETENTION_DAYS = _number("RETENTION_DAYS", 0, 0, 36_500)
+RETENTION_BYTES = _number("RETENTION_GB", 0, 0, 1_000_000) * 1_000_000_000
+# Exported files that are kept; those used longest ago go first.
+EXPORTS_BYTES = _number("EXPORTS_MB", 4_000, 1, 1_000_000_000) * 1_000_000
 
 # Streaming limits, each the same for every worker.
 FRAME_STORE_BYTES = _number("FRAME_STORE_MB", 256, 1, 1_000_000) * 1_000_000
@@ -173,25 +234,34 @@ FRAME_STORE_BYTES = _number("FRAME_STORE_MB", 256, 1, 1_000_000) * 1_000_000
 FILE_LIMIT = raise_file_limit()
 MAX_CONNECTIONS_WANTED = _number("MAX_CONNECTIONS", 20_000, 1, 1_000_000)
 MAX_CONNECTIONS = connections_within(FILE_LIMIT, MAX_CONNECTIONS_WANTED)
-MAX_CONNECTIONS_PER_ADDRESS = _number("MAX_CONNECTIONS_PER_ADDRESS", 20_000, 1, 1_000_000)
-# Of one session, and of one user of the site.
+# A school or an office behind one address; a load test from one machine needs more.
+MAX_CONNECTIONS_PER_ADDRESS = _number("MAX_CONNECTIONS_PER_ADDRESS", 200, 1, 1_000_000)
+# Of one session, of one user of the site, and of one token.
 MAX_CONNECTIONS_PER_SESSION = _number("MAX_CONNECTIONS_PER_SESSION", 20_000, 1, 1_000_000)
 MAX_CONNECTIONS_PER_USER = _number("MAX_CONNECTIONS_PER_USER", 100, 1, 1_000_000)
+MAX_CONNECTIONS_PER_TOKEN = _number("MAX_CONNECTIONS_PER_TOKEN", 100, 1, 1_000_000)
 # What one address, login or token may ask for; 0 for no limit.
 REQUESTS_PER_SECOND = _number("REQUESTS_PER_SECOND", 100, 0, 1_000_000)
 HANDSHAKES_PER_SECOND = _number("HANDSHAKES_PER_SECOND", 20, 0, 1_000_000)
+DOWNLOAD_BYTES_PER_MINUTE = _number("DOWNLOAD_MB_PER_MINUTE", 3_000, 0, 1_000_000) * 1_000_000
+# What one address, user or token may upload; 0 for no limit.
+UPLOAD_BYTES_PER_HOUR = _number("UPLOAD_MB_PER_HOUR", 20_000, 0, 1_000_000) * 1_000_000
+# Of one viewer, and of all viewers of one address, user or token.
 MESSAGES_PER_SECOND = _number("MESSAGES_PER_SECOND", 200, 1, 1_000_000)
+MESSAGES_PER_SECOND_TOGETHER = _number("MESSAGES_PER_SECOND_TOGETHER", 2_000, 1, 10_000_000)
 MAX_BODY_BYTES = _number("MAX_BODY_MB", 1, 1, 1_000_000) * 1_000_000
 ACK_TIMEOUT = _number("ACK_TIMEOUT", 60, 1, 3600)
 # Off where no other worker would ever read what this one makes: `manage.py serve` knows.
 FRAME_STORE_SHARED = _flag("FRAME_STORE_SHARED", True)
+# After which a live session whose producer does not come back becomes a recording.
+LIVE_IDLE_SECONDS = _number("LIVE_IDLE_MINUTES", 60, 1, 1_000_000) * 60
 STATISTICS = _flag("STATISTICS", True)
 STATISTICS_WARM_UP = _number("STATISTICS_WARM_UP", 10, 0, 10_000)
 
 INSTALLED_APPS = [
     "streaming",  # before Daphne: it installs the reactor
     "daphne",
-    "django.contrib.admin",
+    "replayproject.admin_config.ReplayAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -214,6 +284,7 @@ MIDDLEWARE = [
     "servestatic.middleware.ServeStaticMiddleware",
     "replayproject.database_away.DatabaseAwayMiddleware",
     "sessions_app.api.middleware.api_middleware",
+    "replayproject.refusals.count_refusals",
     "csp.middleware.CSPMiddleware",
     "replayproject.page_headers.page_headers",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -316,6 +387,53 @@ if EMAIL_URL:
     )
     EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="") or "replay@localhost"
+
+# Logging in at an OpenID Connect provider; see docs/security.md.
+OIDC_ISSUER = _oidc_issuer("OIDC_ISSUER")
+OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", default="")
+OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", default="")
+OIDC_NAME = env.str("OIDC_NAME", default="") or "single sign-on"
+# Which claim says who is staff and who an operator, and by which of its values.
+OIDC_RIGHTS_CLAIM = env.str("OIDC_RIGHTS_CLAIM", default="") or "groups"
+OIDC_STAFF = env.str("OIDC_STAFF", default="")
+OIDC_OPERATORS = env.str("OIDC_OPERATORS", default="")
+if OIDC_CLIENT_ID and not OIDC_ISSUER:
+    raise ImproperlyConfigured("OIDC_CLIENT_ID: expected OIDC_ISSUER with it")
+if OIDC_ISSUER:
+    if not (OIDC_CLIENT_ID and OIDC_CLIENT_SECRET):
+        raise ImproperlyConfigured(
+            "OIDC_ISSUER: expected OIDC_CLIENT_ID and OIDC_CLIENT_SECRET with it"
+        )
+    if find_spec("allauth") is None or find_spec("jwt") is None:
+        raise ImproperlyConfigured(
+            "OIDC_ISSUER: expected the extra `oidc`: pip install 'django-allauth[socialaccount]'"
+        )
+    INSTALLED_APPS += [
+        "allauth",
+        "allauth.account",
+        "allauth.socialaccount",
+        "allauth.socialaccount.providers.openid_connect",
+    ]
+    MIDDLEWARE.append("allauth.account.middleware.AccountMiddleware")
+    SOCIALACCOUNT_ADAPTER = "replayproject.oidc.Adapter"
+    SOCIALACCOUNT_PROVIDERS = {
+        "openid_connect": {
+            "APPS": [
+                {
+                    "provider_id": "oidc",
+                    "name": OIDC_NAME,
+                    "client_id": OIDC_CLIENT_ID,
+                    "secret": OIDC_CLIENT_SECRET,
+                    "settings": {"server_url": OIDC_ISSUER, "oauth_pkce_enabled": True},
+                }
+            ]
+        }
+    }
+    # A form that leads to the provider would need its address in the policy's form-action.
+    SOCIALACCOUNT_LOGIN_ON_GET = True
+    # Addresses are for the admin to read; nobody is found or checked by one.
+    ACCOUNT_UNIQUE_EMAIL = False
+    ACCOUNT_EMAIL_VERIFICATION = SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"

@@ -55,11 +55,16 @@ that is at its end when the parent has ended."""
 class Kind:
     """One kind of child.
 
-    name: for the operator. count: how many run. reports: it says when it is ready, and the service
-    listens only when all of these have. waits: it is started when the service listens, not before.
-    at_hang_up: what SIGHUP to the parent does: nothing (0), the signal sent on, or, for a kind that
-    reports, "replace". first: one that runs already. owned: it ends with the supervisor's `run`,
-    else whoever made `first` ends it later.
+    Attributes:
+        name: for the operator.
+        spawn: starts one.
+        count: how many run.
+        reports: it says when it is ready, and the service listens only when all of these have.
+        waits: it is started when the service listens, not before.
+        at_hang_up: what SIGHUP to the parent does: nothing (0), the signal sent on, or, for a kind
+            that reports, "replace".
+        first: one that runs already.
+        owned: it ends with the supervisor's `run`, else whoever made `first` ends it later.
     """
 
     name: str
@@ -75,7 +80,14 @@ class Kind:
 def worker_kind(
     command: Sequence[str], listener: socket.socket, count: int, environ: Mapping[str, str]
 ) -> Kind:
-    """What serves viewers: `command --socket N --ready N --parent N`, numbers of descriptors."""
+    """What serves viewers. SIGHUP to the parent replaces these, one after another.
+
+    Args:
+        command: is run with `--socket N --ready N --parent N` behind it, numbers of descriptors.
+        listener: bound and listening; all of them accept from it.
+        count: how many run.
+        environ: of each.
+    """
 
     def spawn(ready: int, parent: int) -> subprocess.Popen[bytes]:
         numbers = {"--socket": listener.fileno(), "--ready": ready, "--parent": parent}
@@ -91,7 +103,13 @@ def worker_kind(
 
 
 def companion_kind(name: str, command: Sequence[str], environ: Mapping[str, str]) -> Kind:
-    """A child that serves no viewer, such as one that imports. SIGHUP reaches it as SIGINT."""
+    """A child that serves no viewer, such as one that imports. SIGHUP reaches it as SIGINT.
+
+    Args:
+        name: for the operator.
+        command: program and arguments.
+        environ: of the child.
+    """
 
     def spawn(_ready: int, _parent: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -108,8 +126,18 @@ def private_server_kind(server: PrivateServer) -> Kind:
 
 @dataclass(eq=False, slots=True)
 class Child:
-    """A process of some kind. ready: it has said so; ending: it was told to end; pause: before the
-    next start, should it end by itself; replacement: it is to take another's place."""
+    """A process of some kind.
+
+    Attributes:
+        kind: which.
+        process: the running one.
+        ready_pipe: descriptor on which it says that it is ready; -1 if it need not or has.
+        ready: it has said so.
+        ending: it was told to end.
+        replacement: it is to take another's place.
+        pause: seconds before the next start, should it end by itself.
+        started: monotonic seconds.
+    """
 
     kind: Kind
     process: subprocess.Popen[bytes]
@@ -123,8 +151,12 @@ class Child:
 
 @dataclass(slots=True)
 class Supervisor:
-    """Runs children of some kinds until told to end. on_ready: called once, when all that report
-    have said that they are ready."""
+    """Runs children of some kinds until told to end (`run`); its rules stand at the file's head.
+
+    Attributes:
+        kinds: what runs, in the order in which it is started.
+        on_ready: called once, when all that report have said that they are ready.
+    """
 
     kinds: Sequence[Kind]
     on_ready: Callable[[], None]
@@ -139,7 +171,10 @@ class Supervisor:
     def run(self) -> None:
         """Blocks until SIGTERM or SIGINT; then ends every child that is ours to end and returns.
 
-        Raises: WorkerFailed if one ends before the service listened.
+        Main thread only: it handles signals, and puts the handlers before it back at the end.
+
+        Raises:
+            WorkerFailed: one that reports ended before the service first listened.
         """
         wake_read, wake_write = os.pipe()
         # Its other end is never written to and never handed on, so it closes when we end.

@@ -1,5 +1,6 @@
 """Every path of the service, each room mounted once."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
@@ -18,5 +19,6 @@ urlpatterns = [
     path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
     path("", include("replayproject.accounts")),
+    *([path("", include("replayproject.oidc"))] if settings.OIDC_ISSUER else []),
     path("", include("streaming.urls")),
 ]

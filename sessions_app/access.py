@@ -8,7 +8,7 @@ knows: an HTTP status, a close code, a page.
 2. A token never allows more than its owner may do, and only what its scopes name.
 3. A share link allows to watch one session, and nothing else.
 4. Staff may do everything with every session. Seeing and operating live connections are
-   permissions of their own, which not all staff have.
+   permissions of their own: not all staff have them, and operators who are no staff do.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ class Action(enum.StrEnum):
     EXPORT = "export"
     LIST = "list"
     EDIT = "edit"
+    ASSIGN = "assign"
+    """Give it another owner, or other groups."""
     DELETE = "delete"
     INGEST = "ingest"
     IMPORT = "import"
@@ -52,6 +54,8 @@ class Action(enum.StrEnum):
     """Disconnect, pause and reset live connections."""
     TOKENS = "tokens"
     """Make, list and revoke tokens of one's own."""
+    ADMIN = "admin"
+    """Enter the admin; what is seen and changed there takes Django's permissions."""
 
 
 class Scope(enum.StrEnum):
@@ -68,6 +72,7 @@ SCOPES: Mapping[Action, Scope | None] = {
     Action.EXPORT: Scope.READ,
     Action.LIST: Scope.READ,
     Action.EDIT: Scope.IMPORT,
+    Action.ASSIGN: Scope.IMPORT,
     Action.DELETE: Scope.IMPORT,
     Action.INGEST: Scope.INGEST,
     Action.IMPORT: Scope.IMPORT,
@@ -76,6 +81,7 @@ SCOPES: Mapping[Action, Scope | None] = {
     Action.OPERATE: Scope.OPERATE,
     # A token that could make tokens could outlive its own revocation.
     Action.TOKENS: None,
+    Action.ADMIN: None,
 }
 """The scope that a token needs for an action; None: no scope is enough."""
 
@@ -201,7 +207,7 @@ def decide(visitor: Visitor, action: Action, session: SessionFacts | None = None
     if visitor.scopes is not None:
         scope = SCOPES[action]
         if scope is None:
-            return Decision(Verdict.FORBIDDEN, "tokens are made by people, not by tokens")
+            return Decision(Verdict.FORBIDDEN, "no token is enough for this: log in")
         if scope not in visitor.scopes:
             return Decision(Verdict.FORBIDDEN, f"this token does not have the scope {scope.value}")
     if _may(visitor, action, session):
@@ -224,9 +230,11 @@ def _may(visitor: Visitor, action: Action, session: SessionFacts | None) -> bool
         return visitor.observer
     if action is Action.OPERATE:
         return visitor.operator
+    if action is Action.ADMIN:
+        return visitor.staff or visitor.observer
     if visitor.staff:
         return True
-    if action in (Action.IMPORT, Action.UPLOAD):
+    if action in (Action.IMPORT, Action.UPLOAD, Action.ASSIGN):
         return False
     if session is None:
         if action is Action.INGEST:
@@ -246,9 +254,11 @@ def _what(action: Action, session: SessionFacts | None) -> str:
     if session is None:
         return {
             Action.IMPORT: "import sessions",
+            Action.UPLOAD: "upload recordings",
             Action.OBSERVE: "see connections",
             Action.OPERATE: "operate connections",
             Action.TOKENS: "see or make tokens",
+            Action.ADMIN: "enter the admin",
         }.get(action, action.value)
     return f"{action.value} this session"
 
@@ -260,6 +270,10 @@ def _refusal(action: Action) -> str:
         return "seeing connections takes the permission to view live connections"
     if action is Action.OPERATE:
         return "operating connections takes the permission to change live connections"
+    if action is Action.ASSIGN:
+        return "only staff may give a session another owner or other groups"
+    if action is Action.ADMIN:
+        return "the admin is for staff and operators"
     if action in (Action.IMPORT, Action.UPLOAD, Action.INGEST):
         return f"only staff may {action.value} sessions"
     return f"only its owner and staff may {action.value} this session"

@@ -25,7 +25,7 @@ from .models import (
     ShareLink,
     Stint,
 )
-from .storing import delete_recording
+from .storing import delete_session
 
 
 class EntityInline(admin.TabularInline):
@@ -53,7 +53,7 @@ class SessionAdmin(admin.ModelAdmin):
         "access",
         "owner",
     )
-    list_filter = ("state", "kind", "year", "access")
+    list_filter = ("state", "kind", "year", "access", "pinned")
     search_fields = ("slug", "title", "source")
     readonly_fields = (
         "slug", "state", "progress", "message", "frame_rate", "frame_count", "version",
@@ -79,14 +79,11 @@ class SessionAdmin(admin.ModelAdmin):
         return False
 
     def delete_model(self, request: HttpRequest, obj: Session) -> None:
-        super().delete_model(request, obj)
-        delete_recording(obj)
+        delete_session(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
-        sessions = list(queryset)
-        super().delete_queryset(request, queryset)
-        for session in sessions:
-            delete_recording(session)
+        for session in queryset:
+            delete_session(session)
 
 
 class PartOfSessionAdmin(admin.ModelAdmin):

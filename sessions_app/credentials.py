@@ -34,6 +34,10 @@ USED_EVERY = timedelta(minutes=1)
 
 TOKEN_START = "replay"
 LINK_SALT = "replay.share-link"
+TICKET_SALT = "replay.ingest-ticket"
+TICKET_START = "ticket:"
+TICKET_SECONDS = 60
+"""How long an operator's ticket counts: it is made for one handshake."""
 LINK_PLACES: Mapping[str, str] = {
     "page": "/sessions/{slug}/",
     "api": "/api/sessions/{slug}",
@@ -67,6 +71,22 @@ def give_secret(token: ApiToken) -> str:
     text = f"{TOKEN_START}_{token.prefix}_{secrets.token_urlsafe(32)}"
     token.digest = _digest(text)
     return text
+
+
+def ingest_ticket() -> str:
+    """What an operator's command on this machine shows instead of a token: it may send live
+    sessions. Signed with SECRET_KEY, so whoever reads that may do so anyway."""
+    return TICKET_START + signing.dumps("ingest", salt=TICKET_SALT)
+
+
+def _has_ticket(token: str) -> bool:
+    if not token.startswith(TICKET_START):
+        return False
+    try:
+        ticket = token.removeprefix(TICKET_START)
+        return bool(signing.loads(ticket, salt=TICKET_SALT, max_age=TICKET_SECONDS) == "ingest")
+    except signing.BadSignature:
+        return False
 
 
 def make_link(
@@ -113,6 +133,8 @@ class Credentials:
         """Who has this token, one of API_TOKENS or a row's. Raises: UnknownToken; DatabaseError."""
         if is_token(token):
             return PROGRAM
+        if _has_ticket(token):
+            return replace(PROGRAM, scopes=frozenset({Scope.INGEST}))
         key = _digest(token)
         found = self._remembered(key)
         if found is None:

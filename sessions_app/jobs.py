@@ -10,14 +10,15 @@ The jobs say what is to be done; the queue is made from them again at every star
    which is RUNNING when a worker starts was cut off.
 2. A job that was cut off runs again, at most MAX_ATTEMPTS times; at a start of the whole service it
    fails instead, for the service may have ended because of it.
-3. A job that has ended is not touched again: a task that finds it so does nothing.
+3. A job that has ended is not touched again: a task that finds it so does nothing, and one that
+   is running it finds out with its next report of progress, or when it would store the session.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,27 +30,36 @@ from django_tasks import task
 from django_tasks_db.models import DBTaskResult
 
 from .importers.bounds import bounded_memory
+from .importers.errors import SourceTooLarge
 from .importers.options import ImportOptions
 from .importers.result import ImportResult, ImportSourceError
 from .importers.text import cleaned
 from .locks import FolderLock, SessionLock
 from .models import ImportJob, Session
 from .recording import RecordingError
+from .sources import UnknownSource, source_at
 from .storing import one_line, store_result
+from .unpacking import UnsafeArchive
+from .uploads import SCHEME, UnknownUpload, find_upload, opened, remove_upload, upload_of
 
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[float, str], None]
 Read = Callable[[Progress], ImportResult]
 """Reads the job's source; everything that an importer needs beside a progress callback."""
+ReadAt = Callable[[Path | None, str, Mapping[str, Any], Progress], ImportResult]
+"""Reads a path with the importer of that name, with options beside those of the job."""
 
 REPORT_SECONDS = 0.5
 """Between two progress reports: what a waiting viewer sees as smooth, two small writes each."""
+UNPACKING_SHARE = 0.1
+"""Of reading an upload that is an archive."""
 READING_SHARE = 0.8
 """Of the whole import's time; the rest is writing the recording and the rows."""
 FAILED = "the import failed; staff see the reason in its job"
 """What a session says to those who may watch it. The reason may hold paths of this machine and
 values of the source, and stands in the job and in the log."""
+CANCELLED = "the import was cancelled"
 MAX_ATTEMPTS = 2
 """A worker may be killed by chance once; a job that kills it twice has too little memory."""
 UNFINISHED = (ImportJob.State.QUEUED, ImportJob.State.RUNNING)
@@ -58,8 +68,12 @@ WATCHABLE = (Session.State.READY, Session.State.LIVE)
 _PATH_OPTIONS = ("geometry", "mapping")
 
 
-class SessionDeleted(Exception):
-    """The session was deleted while it was being imported."""
+class NothingToRetry(Exception):
+    """There is no import that could be tried again; the message says why."""
+
+
+class Withdrawn(Exception):
+    """The job was cancelled, or its session deleted, while it ran."""
 
 
 def enqueue(
@@ -121,16 +135,58 @@ def import_session(job_id: int) -> None:
     if (found := job.first()) is None:
         logger.info("import %s has ended already or was deleted", job_id)
         return
-    options: dict[str, Any] = {
-        name: Path(value) if name in _PATH_OPTIONS else value
-        for name, value in found.options.items()
-    }
-    wanted = ImportOptions(bounds=settings.IMPORT_BOUNDS, **options)
-    with bounded_memory(settings.IMPORT_MEMORY_BYTES):
-        run(
-            found,
-            lambda progress: run_importer(found.importer, Path(found.source), wanted, progress),
+
+    def read(
+        path: Path | None, importer: str, more: Mapping[str, Any], progress: Progress
+    ) -> ImportResult:
+        options: dict[str, Any] = {
+            name: Path(value) if name in _PATH_OPTIONS else value
+            for name, value in {**more, **found.options}.items()
+        }
+        wanted = ImportOptions(
+            bounds=settings.IMPORT_BOUNDS, downloads=settings.DOWNLOADS, **options
         )
+        return run_importer(importer, path, wanted, progress)
+
+    with bounded_memory(settings.IMPORT_MEMORY_BYTES):
+        if found.source.startswith(SCHEME):
+            if run(found, lambda progress: _read_upload(found, read, progress)):
+                remove_upload(found.source)
+        else:
+            path = Path(found.source) if found.source else None
+            run(found, lambda progress: read(path, found.importer, {}, progress))
+
+
+def _read_upload(job: ImportJob, read: ReadAt, progress: Progress) -> ImportResult:
+    """Read an upload: unpacked, and by the importer that fits its content unless the job names one.
+
+    Raises: ImportSourceError. An upload that is refused as a whole is removed: another attempt
+    would end alike.
+    """
+    try:
+        upload = find_upload(job.source.removeprefix(SCHEME))
+        with opened(
+            upload, settings.IMPORT_BOUNDS, lambda f, text: progress(UNPACKING_SHARE * f, text)
+        ) as path:
+            source = source_at(path.name, path)
+            importer = job.importer or source.importer
+            ImportJob.objects.filter(pk=job.pk).update(importer=importer)
+            try:
+                return read(
+                    path if importer != source.importer else source.path,
+                    importer,
+                    source.options,
+                    lambda f, text: progress(UNPACKING_SHARE + (1 - UNPACKING_SHARE) * f, text),
+                )
+            except ImportSourceError as error:
+                # Where it was unpacked tells nobody anything, and is gone by now.
+                error.args = (str(error).replace(f"{path.parent}/", ""),)
+                raise
+    except (UnsafeArchive, SourceTooLarge):
+        remove_upload(job.source)
+        raise
+    except (UnknownUpload, UnknownSource) as error:
+        raise ImportSourceError(str(error)) from error
 
 
 def run(job: ImportJob, read: Read, clock: Callable[[], float] = time.monotonic) -> bool:
@@ -139,7 +195,7 @@ def run(job: ImportJob, read: Read, clock: Callable[[], float] = time.monotonic)
     A failure of the source, the disk, the database or the recording ends the job with one line;
     anything else is a bug: the job fails too, it is logged with its traceback, and raised.
     """
-    this = ImportJob.objects.filter(pk=job.pk)
+    this = ImportJob.objects.filter(pk=job.pk, state__in=UNFINISHED)
     report = _Reporter(job, clock)
 
     def storing(fraction: float, message: str) -> None:
@@ -150,7 +206,7 @@ def run(job: ImportJob, read: Read, clock: Callable[[], float] = time.monotonic)
     def finish() -> None:
         now = timezone.now()
         if not this.update(state=ImportJob.State.DONE, progress=100, message="", finished_at=now):
-            raise SessionDeleted("the session was deleted while it was being imported")
+            raise Withdrawn("cancelled, or its session deleted, while it ran")
 
     try:
         with _wait_for_lock(job) as lock:
@@ -159,6 +215,7 @@ def run(job: ImportJob, read: Read, clock: Callable[[], float] = time.monotonic)
                 attempts=F("attempts") + 1,
                 started_at=timezone.now(),
             )
+            # Withdrawn already, if that changed nothing.
             report(0.0, "reading", at_once=True)
             result = read(lambda fraction, message: report(fraction * READING_SHARE, message))
             store_result(
@@ -169,8 +226,9 @@ def run(job: ImportJob, read: Read, clock: Callable[[], float] = time.monotonic)
                 lock=lock,
                 together=finish,
             )
-    except SessionDeleted as error:
+    except Withdrawn as error:
         logger.info("import %s: %s", job.pk, error)
+        _forget_progress(job)
         return False
     except (ImportSourceError, RecordingError, OSError, OperationalError) as error:
         fail(job, one_line(error))
@@ -196,7 +254,10 @@ def _wait_for_lock(job: ImportJob) -> SessionLock:
 
 
 class _Reporter:
-    """Writes progress to the database, at most once in `REPORT_SECONDS`."""
+    """Writes progress to the database, at most once in `REPORT_SECONDS`.
+
+    Raises: Withdrawn, when called, if nobody wants the import any more.
+    """
 
     def __init__(self, job: ImportJob, clock: Callable[[], float]) -> None:
         self._job = job
@@ -210,7 +271,9 @@ class _Reporter:
         progress = round(100 * min(max(fraction, 0.0), 1.0), 1)
         text = cleaned(message)
         try:
-            ImportJob.objects.filter(pk=self._job.pk).update(progress=progress, message=text)
+            this = ImportJob.objects.filter(pk=self._job.pk, state__in=UNFINISHED)
+            if not this.update(progress=progress, message=text):
+                raise Withdrawn("cancelled, or its session deleted, while it ran")
             _write_progress(
                 self._job,
                 loading={"state": Session.State.IMPORTING, "progress": progress, "message": text},
@@ -236,10 +299,56 @@ def _write_progress(job: ImportJob, *, loading: dict[str, Any], watchable: str) 
         session.update(message=watchable[:500], updated_at=now)
 
 
-def fail(job: ImportJob, error: str) -> None:
+def cancel(session: Session) -> bool:
+    """End the unfinished job of a session. Returns: whether there was one.
+
+    One that waits never begins; one that runs stops with its next report of progress, and stores
+    nothing. Its upload stays for another attempt.
+    """
+    job = session.import_jobs.filter(state__in=UNFINISHED).first()
+    if job is not None:
+        fail(job, CANCELLED, told=CANCELLED)
+    return job is not None
+
+
+def retry(session: Session) -> ImportJob:
+    """A new job like the session's last one.
+
+    Raises: NothingToRetry if there is none, or if it went well or has not ended.
+    """
+    last = session.import_jobs.order_by("-created_at", "-pk").first()
+    if last is None or last.state != ImportJob.State.FAILED:
+        raise NothingToRetry(f"session {session.slug!r} has no import that failed")
+    try:
+        upload_of(last.source)
+    except UnknownUpload as error:
+        raise NothingToRetry(str(error)) from error
+    job, _ = enqueue(
+        session.slug,
+        title=session.title,
+        importer=last.importer,
+        source=last.source,
+        options=last.options,
+    )
+    return job
+
+
+def _forget_progress(job: ImportJob) -> None:
+    """What a withdrawn job wrote into its session after its end is not true any more."""
+    with transaction.atomic():
+        of_session = ImportJob.objects.filter(session_id=job.session_id)
+        if not of_session.filter(state__in=UNFINISHED).exists():
+            _write_progress(
+                job,
+                loading={"state": Session.State.FAILED, "message": CANCELLED},
+                watchable=CANCELLED,
+            )
+
+
+def fail(job: ImportJob, error: str, told: str = FAILED) -> None:
     """End the job; a session without a recording fails with it, one with a recording keeps it.
 
-    error: the reason, for staff and the log; the session says `FAILED` only.
+    error: the reason, for staff and the log. told: what the session says.
     """
     error = cleaned(error)
     with transaction.atomic():
@@ -250,8 +359,8 @@ def fail(job: ImportJob, error: str) -> None:
             return
         _write_progress(
             job,
-            loading={"state": Session.State.FAILED, "message": FAILED},
-            watchable=FAILED,
+            loading={"state": Session.State.FAILED, "message": told},
+            watchable=told,
         )
     logger.warning("import %s of %s failed: %s", job.pk, job.session.slug, error)
 

@@ -78,9 +78,15 @@ class Session(models.Model):
         max_length=255, blank=True, help_text="File name below the recordings folder."
     )
     source = models.CharField(max_length=255, blank=True, help_text="Where it was imported from.")
+    pinned = models.BooleanField(default=False, help_text="Stays, however old it is.")
     metadata = models.JSONField(default=dict, blank=True)
     report = models.JSONField(
         default=dict, blank=True, help_text="What its import left out and why; empty if none was."
+    )
+    live = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="While it is live: fields of its frames, or the content type of its pictures.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -108,6 +114,11 @@ class Session(models.Model):
     def recording_path(self) -> Path:
         """Where the recording file is (or will be)."""
         return Path(settings.RECORDINGS_DIR) / (self.recording or f"{self.slug}.mcap")
+
+    @property
+    def kind_label(self) -> str:
+        """The kind in words: "Sprint qualifying"."""
+        return self.kind.replace("_", " ").capitalize()
 
     @property
     def duration(self) -> float:

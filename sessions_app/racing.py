@@ -8,6 +8,7 @@ fraction of the lap and race progress all follow from it.
 from __future__ import annotations
 
 import enum
+import re
 
 from .recording import Field, FieldKind, Scope
 
@@ -49,6 +50,57 @@ class TrackStatus(enum.IntEnum):
     VIRTUAL_SAFETY_CAR = 4
     RED = 5
     CHEQUERED = 6
+
+
+class SectorMark(enum.IntEnum):
+    """How a car's latest time of a sector compares, as the timing colours it: yellow, green for
+    its own best, purple for the best of all."""
+
+    SLOWER = 0
+    PERSONAL_BEST = 1
+    OVERALL_BEST = 2
+
+
+class SessionKind(enum.StrEnum):
+    """The sessions of a race weekend."""
+
+    RACE = "race"
+    SPRINT = "sprint"
+    QUALIFYING = "qualifying"
+    SPRINT_QUALIFYING = "sprint_qualifying"
+    PRACTICE = "practice"
+
+    @property
+    def is_race(self) -> bool:
+        """Whether cars race each other; else they are ordered by their best laps."""
+        return self in (SessionKind.RACE, SessionKind.SPRINT)
+
+    def part_name(self, number: int) -> str:
+        """ "Q1" of a qualifying's part 1, "SQ1" of a sprint's; "" for a practice."""
+        prefix = {SessionKind.QUALIFYING: "Q", SessionKind.SPRINT_QUALIFYING: "SQ"}.get(self)
+        return f"{prefix}{number}" if prefix else ""
+
+
+def session_kind(name: str) -> SessionKind:
+    """The kind of a session by its name in the feeds: "Practice 2", "Sprint Shootout"…; a race
+    where the name says nothing."""
+    name = name.strip().lower()
+    if "practice" in name or "testing" in name or re.fullmatch(r"(fp|day) ?\d", name):
+        return SessionKind.PRACTICE
+    if "sprint" in name and ("qualifying" in name or "shootout" in name):
+        return SessionKind.SPRINT_QUALIFYING
+    if "qualifying" in name:
+        return SessionKind.QUALIFYING
+    return SessionKind.SPRINT if name == "sprint" else SessionKind.RACE
+
+
+def session_type(name: str) -> str:
+    """The short name that the field uses: R, S, Q, SQ, FP1…; "" where the name says nothing."""
+    kind = session_kind(name)
+    number = next((c for c in name if c.isdecimal()), "")
+    if kind is SessionKind.PRACTICE:
+        return f"FP{number}" if number else ""
+    return {"race": "R", "sprint": "S", "qualifying": "Q", "sprint_qualifying": "SQ"}[kind]
 
 
 def _names(values: type[enum.IntEnum]) -> tuple[str, ...]:
@@ -99,3 +151,17 @@ SESSION_FIELDS: tuple[Field, ...] = (
 """One value per frame. rain: 0 dry, 1 rain."""
 
 RACE_FIELDS = ENTITY_FIELDS + SESSION_FIELDS
+
+TIMED_FIELDS = (
+    ENTITY_FIELDS
+    + tuple(Field(f"sector{n}_mark", labels=_names(SectorMark)) for n in (1, 2, 3))
+    + SESSION_FIELDS
+    + (
+        Field("session_part", scope=Scope.SESSION),
+        Field("session_clock", "s", 1.0, FieldKind.HELD, Scope.SESSION),
+    )
+)
+"""Of practice and qualifying. position: by best lap; best_lap_time: of the part, of those that
+count; gap_to_leader, interval: to the best lap of all and to that of the car ahead. session_part:
+1, 2, 3 of a qualifying, 1 of a practice. session_clock: seconds left, missing where it is not
+known."""

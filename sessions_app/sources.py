@@ -30,8 +30,8 @@ class ImporterMissing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Something to import. importer: its name in the registry; options: of `ImportOptions`, as
-    JSON can hold them."""
+    """Something to import. importer: its name in the registry, "" to be recognised by the content;
+    options: of `ImportOptions`, as JSON can hold them."""
 
     name: str
     path: Path
@@ -41,14 +41,20 @@ class Source:
     @property
     def slug(self) -> str:
         """The slug of its session unless the request names another."""
-        return _NOT_IN_SLUGS.sub("-", self.name.partition(".")[0]).strip("-")[:80]
+        return slug_of(self.name)
+
+
+def slug_of(name: str) -> str:
+    """What of a file's or source's name, without its suffixes, can stand in an address."""
+    return _NOT_IN_SLUGS.sub("-", name.partition(".")[0]).strip("-")[:80]
 
 
 def find_source(name: str, named: Mapping[str, str]) -> Source:
     """`name`, or `name/entry` for something inside the folder of that name in IMPORT_SOURCES.
 
-    A file, or a folder with a mapping, is a table; any other folder holds OpenF1 tables. Symbolic
-    links and special files are no sources.
+    A file or folder with a mapping is a table, a folder with an outline beside its tables is
+    OpenF1's; the format of anything else is recognised when it is imported. Symbolic links and
+    special files are no sources.
     Raises: UnknownSource, also for whatever would lead out of the folder.
     """
     first, _, entry = name.partition("/")
@@ -62,8 +68,17 @@ def find_source(name: str, named: Mapping[str, str]) -> Source:
     # A link below the folder leads anywhere, today or tomorrow: none is followed.
     if not (plain and _is_itself(path) if entry else path.exists()):
         raise UnknownSource(f"source {first!r} has no entry {shown(entry)}")
+    return source_at(name, path)
+
+
+def source_at(name: str, path: Path) -> Source:
+    """What lies at a path that may be imported from: which importer reads it, with which options.
+
+    Raises: UnknownSource for a mapping that has no table.
+    """
     if is_regular(path):
-        return Source(name, path, "table", _with_mapping(_mapping_of(path)))
+        mapping = _mapping_of(path)
+        return Source(name, path, "table" if mapping else "", _with_mapping(mapping))
     mapping = _first([path / f"mapping{suffix}" for suffix in MAPPING_SUFFIXES])
     if mapping is not None:
         table = _first(p for p in sorted(path.iterdir()) if p != mapping)
@@ -71,7 +86,9 @@ def find_source(name: str, named: Mapping[str, str]) -> Source:
             raise UnknownSource(f"{name!r} has a mapping, but no table beside it")
         return Source(name, table, "table", _with_mapping(mapping))
     geometry = _first([path / file for file in GEOMETRY_NAMES])
-    return Source(name, path, "openf1", {} if geometry is None else {"geometry": str(geometry)})
+    if geometry is None:
+        return Source(name, path, "")
+    return Source(name, path, "openf1", {"geometry": str(geometry)})
 
 
 def _mapping_of(table: Path) -> Path | None:
@@ -100,6 +117,12 @@ def _is_itself(path: Path) -> bool:
         return False
 
 
+def fetching_importers(downloads: object) -> tuple[str, ...]:
+    """The importers that fetch a session by year, circuit and kind. downloads: the setting that
+    says from where and into which folder; None where nothing is fetched."""
+    return () if downloads is None else ("openf1",)
+
+
 def require_importer(name: str) -> None:
     """Raises: ImporterMissing if that importer, or what it reads with, is not installed."""
     if name == "fastf1":
@@ -107,11 +130,6 @@ def require_importer(name: str) -> None:
             raise ImporterMissing(
                 "sessions by year, round and type come from FastF1, which is not installed: "
                 "pip install fastf1, then start the service again"
-            )
-        if importlib.util.find_spec("sessions_app.importers.fastf1") is None:
-            raise ImporterMissing(
-                "this version has no importer for FastF1: import a recording that you have with "
-                '{"source": name} instead'
             )
     elif importlib.util.find_spec("pyarrow") is None:
         raise ImporterMissing("imports need pyarrow, which is not installed: pip install pyarrow")

@@ -10,6 +10,8 @@ Everywhere: frames run along axis 0, cars along axis 1; NaN means "not known".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -206,6 +208,56 @@ def positions(
     order = by_grid[np.argsort(-score[:, by_grid], axis=1, kind="stable")]
     result = np.empty((frames, cars), dtype=np.int32)
     np.put_along_axis(result, order, np.arange(1, cars + 1, dtype=np.int32)[None, :], axis=1)
+    return result
+
+
+def positions_at_line(
+    crossings: Sequence[Floats],
+    times: Floats,
+    grid: Integers,
+    finish_time: Floats | None = None,
+) -> NDArray[np.int32]:
+    """Compute the race order as the timing counts it: anew whenever a car crosses the line.
+
+    Who has completed more laps is ahead; of the same number, whoever completed them first; before
+    the first crossing the grid counts. So a car in the pits, or one that has stopped, keeps its
+    place until the others have crossed the line, and a lapped car that passes the leader has not
+    gained.
+
+    Args:
+        crossings: for each car the times at which it completed lap 1, 2…, increasing.
+        times: of the frames, increasing, in the same unit.
+        grid: each car's place on the grid, 1…, shape (cars,).
+        finish_time: of each car, shape (cars,): later crossings do not count; NaN if it did not
+            finish.
+
+    Returns:
+        int32, shape (frames, cars): 1 for the leader, no position twice in a frame.
+    """
+    cars = len(crossings)
+    result = np.empty((len(times), cars), dtype=np.int32)
+    counted = []
+    for car, ends in enumerate(crossings):
+        known = np.asarray(ends, dtype=np.float64)
+        last = np.nan if finish_time is None else finish_time[car]
+        counted.append(known if np.isnan(last) else known[known <= last])
+    moments = np.unique(np.concatenate([*counted, np.zeros(0)]))
+    # The order stands from one crossing to the next.
+    edges = np.concatenate(([0], np.searchsorted(times, moments), [len(times)]))
+    laps = np.zeros(cars, dtype=np.int64)
+    since = np.asarray(grid, dtype=np.float64)
+    place = np.empty(cars, dtype=np.int32)
+    done = [dict(zip(own.tolist(), range(1, len(own) + 1), strict=True)) for own in counted]
+    for number, (begin, end) in enumerate(pairwise(edges.tolist())):
+        if number:
+            moment = float(moments[number - 1])
+            for car in range(cars):
+                lap = done[car].get(moment)
+                if lap is not None:
+                    laps[car], since[car] = lap, moment
+        if begin < end:
+            place[np.lexsort((grid, since, -laps))] = np.arange(1, cars + 1)
+            result[begin:end] = place
     return result
 
 

@@ -16,10 +16,10 @@ from django.core.exceptions import ValidationError
 from django.db import DataError, IntegrityError, transaction
 from numpy.typing import NDArray
 
-from .importers.result import GeometryRecord, ImportResult, ImportSourceError
+from .importers.result import EntityRecord, GeometryRecord, ImportResult, ImportSourceError
 from .importers.text import cleaned
 from .importers.validation import validated
-from .locks import SessionLock, remove_leftovers
+from .locks import SessionBusy, SessionLock, remove_leftovers
 from .models import Entity, Event, Geometry, Lap, Session, Stint
 from .racing import RACE_FIELDS, SEGMENT_SECONDS
 from .recording import Schema
@@ -27,6 +27,7 @@ from .recording.curves import Clock
 from .recording.dense import FORMAT_SAMPLES
 from .recording.file import Recording, write_recording
 from .recording.segment import inflate, read_header
+from .uploads import remove_upload
 
 logger = logging.getLogger(__name__)
 
@@ -223,6 +224,24 @@ def delete_recording(session: Session) -> None:
         session.recording_path.unlink(missing_ok=True)
 
 
+def delete_session(session: Session) -> None:
+    """Delete a session with its recording and its uploads; whoever watches it is told so within
+    seconds. An import of it that runs stores nothing. Raises: OSError; DatabaseError, then nothing
+    has happened."""
+    uploads = list(session.import_jobs.values_list("source", flat=True))
+    try:
+        with SessionLock(session.slug) as lock:
+            # Removed at the end of the block, or by the next holder of the lock after a kill.
+            lock.add_leftover(session.recording)
+            session.delete()
+    except SessionBusy:
+        # The import that holds the lock removes what it has written.
+        session.delete()
+        delete_recording(session)
+    for source in uploads:
+        remove_upload(source)
+
+
 def _filled(session: Session, result: ImportResult, access: str | None, name: str) -> Session:
     """Fill and check the session's row. name: of the recording file. Raises: ValidationError."""
     codes = [e.code for e in result.entities]
@@ -241,6 +260,7 @@ def _filled(session: Session, result: ImportResult, access: str | None, name: st
     session.recording = name
     session.source = result.source[:255]
     session.metadata = dict(result.metadata)
+    session.live = {}
     session.report = {} if result.report is None else result.report.as_dict()
     if access is not None:
         session.access = access
@@ -268,42 +288,58 @@ def _shapes(record: GeometryRecord) -> dict[str, Any]:
     return shapes
 
 
+def add_entities(
+    session: Session, entities: Sequence[EntityRecord], first: int = 0
+) -> dict[str, Entity]:
+    """Add rows of entities, in the order of the columns. Returns: those rows by code.
+
+    Args:
+        session: that they are in.
+        entities: the records.
+        first: column of the first of them.
+    """
+    rows = Entity.objects.bulk_create(
+        Entity(
+            session=session,
+            index=i,
+            code=e.code,
+            name=e.name,
+            number=e.number,
+            team=e.team,
+            colour=e.colour,
+            kind=e.kind,
+            attributes=dict(e.attributes),
+        )
+        for i, e in enumerate(entities, first)
+    )
+    return {row.code: row for row in rows}
+
+
+def add_geometry(session: Session, g: GeometryRecord) -> None:
+    """Add the row of the ground, which must not be there yet."""
+    x_min, y_min, x_max, y_max = g.bounds
+    Geometry.objects.create(
+        session=session,
+        kind=g.kind,
+        unit=g.unit,
+        x_min=x_min,
+        y_min=y_min,
+        x_max=x_max,
+        y_max=y_max,
+        rotation=g.rotation,
+        length=g.length,
+        shapes=_shapes(g),
+    )
+
+
 def _replace_rows(session: Session, result: ImportResult) -> None:
     """Replace entities, geometry, events, laps and stints; inside the caller's transaction."""
     session.events.all().delete()
     session.entities.all().delete()
     Geometry.objects.filter(session=session).delete()
-    entities = {
-        e.code: e
-        for e in Entity.objects.bulk_create(
-            Entity(
-                session=session,
-                index=i,
-                code=e.code,
-                name=e.name,
-                number=e.number,
-                team=e.team,
-                colour=e.colour,
-                kind=e.kind,
-                attributes=dict(e.attributes),
-            )
-            for i, e in enumerate(result.entities)
-        )
-    }
-    if (g := result.geometry) is not None:
-        x_min, y_min, x_max, y_max = g.bounds
-        Geometry.objects.create(
-            session=session,
-            kind=g.kind,
-            unit=g.unit,
-            x_min=x_min,
-            y_min=y_min,
-            x_max=x_max,
-            y_max=y_max,
-            rotation=g.rotation,
-            length=g.length,
-            shapes=_shapes(g),
-        )
+    entities = add_entities(session, result.entities)
+    if result.geometry is not None:
+        add_geometry(session, result.geometry)
     Event.objects.bulk_create(
         (
             Event(

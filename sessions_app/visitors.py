@@ -13,7 +13,7 @@ from .models import Session
 
 OBSERVE = "streaming.view_liveconnection"
 OPERATE = "streaming.change_liveconnection"
-"""The permissions that tell operators from other staff."""
+"""The permissions that make an operator, staff or not; the group Operators has both."""
 
 
 class UnknownToken(Exception):
@@ -36,7 +36,7 @@ def is_token(candidate: str) -> bool:
 
 
 def visitor_of_user(user: Any, *, login: str = "") -> Visitor:
-    """A user as a visitor; blocking: the groups, and the permissions of staff, are looked up.
+    """A user as a visitor; blocking: groups and permissions are looked up.
 
     Args:
         user: Django's; anonymous or locked-out ones are anonymous visitors.
@@ -44,12 +44,11 @@ def visitor_of_user(user: Any, *, login: str = "") -> Visitor:
     """
     if not user.is_authenticated or not user.is_active:
         return Visitor()
-    staff = bool(user.is_staff)
     return Visitor(
         authenticated=True,
-        staff=staff,
-        observer=staff and user.has_perm(OBSERVE),
-        operator=staff and user.has_perm(OPERATE),
+        staff=bool(user.is_staff),
+        observer=user.has_perm(OBSERVE),
+        operator=user.has_perm(OPERATE),
         name=str(user),
         login=login,
         user=user.pk,

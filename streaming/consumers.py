@@ -14,6 +14,7 @@ from channels.consumer import AsyncConsumer
 from .connections.dialects.plain import PlainConnection
 from .connections.dialects.refused import RefusedConnection
 from .connections.dialects.replay import ReplayConnection
+from .connections.ingest import IngestConnection
 from .connections.lifecycle import Connection
 from .worker import WORKER
 
@@ -26,8 +27,8 @@ class SessionConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no t
         connection: made when the socket is accepted, None before.
     """
 
-    dialect: ClassVar[type[Connection]]
-    connection: Connection | None = None
+    dialect: ClassVar[type[Connection | IngestConnection]]
+    connection: Connection | IngestConnection | None = None
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """ASGI's application. As Channels', but for what each message would cost there
@@ -91,3 +92,9 @@ class RefusedConsumer(SessionConsumer):
     """A client that asked for subprotocols of which none is ours: closed with a code."""
 
     dialect = RefusedConnection
+
+
+class IngestConsumer(SessionConsumer):
+    """A producer that speaks `replay.ingest.v1`: it sends a live session."""
+
+    dialect = IngestConnection

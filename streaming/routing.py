@@ -7,7 +7,8 @@ from typing import Any
 
 from django.urls import URLPattern, re_path
 
-from .consumers import PlainConsumer, RefusedConsumer, ReplayConsumer
+from .consumers import IngestConsumer, PlainConsumer, RefusedConsumer, ReplayConsumer
+from .live.wire import SUBPROTOCOL as INGEST_SUBPROTOCOL
 from .playback.protocol import SUBPROTOCOL
 
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
@@ -45,6 +46,12 @@ viewers = SubprotocolRouter(
     unknown=RefusedConsumer.as_asgi(),
 )
 
+producers = SubprotocolRouter(
+    {INGEST_SUBPROTOCOL: IngestConsumer.as_asgi()},
+    none=RefusedConsumer.as_asgi(),
+    unknown=RefusedConsumer.as_asgi(),
+)
+
 
 async def no_such_path(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """Refuse the handshake with 404, or with 403 on servers that support no other status."""
@@ -60,6 +67,7 @@ websocket_urlpatterns: list[URLPattern] = [
     # Channels' URLRouter calls the ASGI application that stands where Django expects a view.
     re_path(r"^ws/sessions/(?P<slug>[^/]+)/?$", viewers),  # type: ignore[arg-type]
     re_path(r"^ws/replay/(?P<slug>[^/]+)/?$", viewers),  # type: ignore[arg-type]
+    re_path(r"^ws/ingest/(?P<slug>[^/]+)/?$", producers),  # type: ignore[arg-type]
     # Else the router raises, and the server answers 500 with a traceback in the log.
     re_path(r"", no_such_path),  # type: ignore[arg-type]
 ]

@@ -8,5 +8,6 @@ app_name = "streaming"
 
 urlpatterns: list[URLPattern] = [
     path("", pages.library, name="library"),
+    path("compare/", pages.compare, name="compare"),
     path("sessions/<slug:slug>/", pages.player, name="player"),
 ]

@@ -13,6 +13,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, cast
 
 from channels.layers import get_channel_layer
@@ -21,7 +22,7 @@ from django.http import HttpRequest
 
 from sessions_app.credentials import Credentials
 
-from .connections.admission import Admission, Limits
+from .connections.admission import Admission, ConnectionLimits
 from .connections.dialects.event_messages import read_event_messages
 from .connections.dialects.plain_metadata import read_plain_metadata
 from .connections.drain import drain
@@ -31,6 +32,8 @@ from .connections.resume import ResumeMemory
 from .connections.rights import RightsReview
 from .connections.session_watch import SessionWatch
 from .connections.timers import TimerWheel
+from .live.exchange import Exchange
+from .live.hub import IDLE_SECONDS, LiveHub
 from .monitoring.board import Board, BoardReader, MemoryBoard, RedisBoard, RedisReader
 from .monitoring.reader import Reader
 from .monitoring.registry import Registry
@@ -39,6 +42,7 @@ from .rooms.hub import RoomHub
 from .rooms.store import LocalRooms, RedisRooms, RoomStore
 from .statistics.connection import WARM_UP
 from .store.catalogue import Catalogue
+from .store.export_makers import ExportMakers
 from .store.frame_store import FrameStore
 from .store.shared_cache import SharedCache
 
@@ -64,11 +68,13 @@ class Worker:
         rights: checks periodically who may still watch.
         wheel: wakes the pumps.
         watch: notifies connections of changes of unfinished sessions.
+        live: the live sessions that producers send to this worker, or that its viewers watch.
         renewals: gives lasting connections fresh resume tokens.
         resume: where viewers were.
         rooms: shared timelines.
         registry: the connections' figures, on their way to the board.
         reader: all workers' figures, for pages, REST, metrics and commands; blocks.
+        exports: sessions that are being made into files of other formats.
         read_event_messages: (slug, version) → `event` messages, kept for the sessions used last.
         read_plain_metadata: (slug, version) → the plain dialect's metadata, kept likewise.
     """
@@ -78,7 +84,7 @@ class Worker:
         *,
         redis_url: str = "",
         name: str = "",
-        limits: Limits | None = None,
+        limits: ConnectionLimits | None = None,
         connections: OpenConnections | None = None,
         catalogue: Catalogue | None = None,
         frame_store_bytes: int = 64_000_000,
@@ -86,19 +92,24 @@ class Worker:
         statistics: bool = True,
         warm_up: int = WARM_UP,
         channel_layer: Any = None,
+        recordings: Path | None = None,
+        live_idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         """
         Args:
             redis_url: of the Redis that all workers share; "" for a single worker.
             name: of this worker, unique among those that share it; host and process by default.
             limits: of connections and messages.
-            connections: none yet, with the limits of a session and a user.
+            connections: none yet, with the limits of an address, session, user and token.
             catalogue: of sessions; the database's by default.
             frame_store_bytes: bound of the frames in memory.
             share_frames: whether made frames are offered to the other workers.
             statistics: whether callbacks are counted and published.
             warm_up: calls of each callback that are not counted.
             channel_layer: over which workers send each other the states of rooms; None for none.
+            recordings: the recordings folder, below which live sessions are written.
+            live_idle_seconds: after which a live session whose producer does not come back is
+                stored.
         """
         self.redis = RedisClients(redis_url) if redis_url else None
         redis = self.redis
@@ -111,11 +122,23 @@ class Worker:
         self.connections = OpenConnections() if connections is None else connections
         self.credentials = Credentials()
         self.admission = Admission(
-            limits or Limits(), self.connections, self.catalogue, self.credentials
+            limits or ConnectionLimits(), self.connections, self.catalogue, self.credentials
         )
         self.rights = RightsReview(self.connections)
         self.wheel = TimerWheel()
         self.watch = SessionWatch(self.catalogue, self.frames)
+        name = name or f"{socket.gethostname()}:{os.getpid()}"
+        self.live = LiveHub(
+            self.frames,
+            self.catalogue,
+            recordings or Path("recordings"),
+            exchange=None if redis is None else Exchange(redis, name),
+            idle_seconds=live_idle_seconds,
+        )
+        self.live.watched = self.watch.watched
+        self.frames.open_live = self.live.follow
+        self.live.grew = self.watch.grew
+        self.live.happened = self.watch.happened
         self.renewals = Renewals()
         self.resume = ResumeMemory(redis)
         room_store: RoomStore = LocalRooms() if redis is None else RedisRooms(redis)
@@ -124,13 +147,15 @@ class Worker:
         board: Board = memory if redis is None else RedisBoard(redis)
         board_reader: BoardReader = memory if redis is None else RedisReader(redis)
         self.registry = Registry(
-            name or f"{socket.gethostname()}:{os.getpid()}",
+            name,
             board,
             warm_up=warm_up,
             enabled=statistics,
             store_statistics=self.frames.stats,
         )
+        self.registry.producers = self.live.figures
         self.reader = Reader(board_reader)
+        self.exports = ExportMakers()
         self.read_event_messages: Callable[[str, str], Sequence[dict[str, Any]]] = lru_cache(
             SESSIONS_KEPT
         )(read_event_messages)
@@ -145,21 +170,25 @@ class Worker:
         """The worker that Django's settings describe."""
         return cls(
             redis_url=settings.REDIS_URL,
-            limits=Limits(
+            limits=ConnectionLimits(
                 connections=settings.MAX_CONNECTIONS,
-                connections_per_address=settings.MAX_CONNECTIONS_PER_ADDRESS,
                 messages_per_second=settings.MESSAGES_PER_SECOND,
                 ack_timeout=settings.ACK_TIMEOUT,
             ),
             connections=OpenConnections(
+                per_address=settings.MAX_CONNECTIONS_PER_ADDRESS,
                 per_session=settings.MAX_CONNECTIONS_PER_SESSION,
                 per_user=settings.MAX_CONNECTIONS_PER_USER,
+                per_token=settings.MAX_CONNECTIONS_PER_TOKEN,
+                messages_per_second=settings.MESSAGES_PER_SECOND_TOGETHER,
             ),
             frame_store_bytes=settings.FRAME_STORE_BYTES,
             share_frames=settings.FRAME_STORE_SHARED,
             statistics=settings.STATISTICS,
             warm_up=settings.STATISTICS_WARM_UP,
             channel_layer=get_channel_layer(),
+            recordings=settings.RECORDINGS_DIR,
+            live_idle_seconds=settings.LIVE_IDLE_SECONDS,
         )
 
     @property
@@ -174,6 +203,7 @@ class Worker:
         self._started = True
         self.registry.start()
         self.rooms.start()
+        self.live.start()
         self._reviewing = asyncio.get_running_loop().create_task(self.rights.run())
         atexit.register(self.registry.log_final_report)
 
@@ -183,6 +213,7 @@ class Worker:
         For SIGTERM, before the server ends. Afterwards this worker is not on the board any more.
         """
         await drain(self.connections)
+        await self.live.close()
         await self.registry.stop()
 
     async def close(self) -> None:
@@ -193,7 +224,9 @@ class Worker:
             await self.registry.stop()
             await self.rooms.stop()
         atexit.unregister(self.registry.log_final_report)
+        await self.exports.close()
         await self.resume.close()
+        await self.live.close()
         await self.frames.close()
         if self.redis is not None:
             await self.redis.close()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.conf import settings
 from django.test import AsyncClient, Client
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -24,15 +25,20 @@ from hypothesis import settings as hypothesis_settings
 from streaming.redis.clients import RedisClients
 
 from . import marks
+from .effort import many
 
 if TYPE_CHECKING:
     from streaming.worker import Worker
 
 # How long an example takes says how busy the machine is, not whether the code is right.
-hypothesis_settings.register_profile(
-    "tests", deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-hypothesis_settings.load_profile("tests")
+for _name, _examples in (("small", 30), ("large", many(30))):
+    hypothesis_settings.register_profile(
+        _name,
+        max_examples=_examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "small"))
 
 pytest.register_assert_rewrite("tests.player_page")
 
@@ -171,6 +177,16 @@ def server(sample_data: Path) -> Iterator[RunningServer]:
     running.stop()
 
 
+@pytest.fixture(scope="session")
+def pair(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """One server of two workers for the whole run; a test may end workers, which are replaced."""
+    folder = tmp_path_factory.mktemp("pair") / "data"
+    shutil.copytree(sample_data, folder)
+    running = start_serving(folder, "--workers", "2")
+    yield running
+    running.stop()
+
+
 @pytest.fixture
 def start_server(sample_data: Path, tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
     """Start further servers: `start_server("--workers", "2", NAME="value")`; all are stopped."""
@@ -199,6 +215,15 @@ def valkey() -> Iterator[str]:
         )
     with start_server(binary) as backing:
         yield backing.url
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_static_files() -> None:
+    """Requests within this process are for none, and finding the files takes 55 ms a client.
+
+    That they are served, with the right headers, is tested over a server (test_page_headers).
+    """
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "servestatic" not in name]
 
 
 @pytest.fixture

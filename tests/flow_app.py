@@ -6,6 +6,7 @@ and does not receive until /listen is asked for · /later is /echo that accepts 
 POST to any path answers with how many bytes of body came; /upload takes 100 MB, streamed, and
 /upload/refused answers 403 without receiving. GET /resources answers with the
 process's resident bytes and its CPU seconds.
+GET /garbage answers with the types that only the garbage collector found since the last time.
 GET /late answers a little after the server has seen its viewers off.
 GET /blocked answers once no flood has made progress for half a second, though the event loop went
 on turning, with what was sent, whether the transport said so, and the process's resident memory.
@@ -14,6 +15,7 @@ on turning, with what was sent, whether the transport said so, and the process's
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import time
@@ -83,6 +85,8 @@ class FlowApplication:
             }
         elif path == "/resources":
             body = {"resident": resident_bytes(), "cpu": time.process_time()}
+        elif path == "/garbage":
+            body = garbage()
         elif path == "/listen":
             assert self.listen is not None
             self.listen.set()
@@ -152,6 +156,16 @@ def body_rule(_method: str, path: str, _headers: Mapping[bytes, bytes]) -> BodyR
 
 def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def garbage() -> list[str]:
+    """Also starts to keep it, with the first call."""
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    gc.collect()
+    found = sorted({type(thing).__qualname__ for thing in gc.garbage})
+    gc.garbage.clear()
+    return found
 
 
 def listening(port: int) -> None:

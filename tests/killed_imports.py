@@ -1,4 +1,4 @@
-"""A program that kills imports and says what is left: `python -m tests.killed_imports FOLDER`.
+"""Kills imports and says what is left: `python -m tests.killed_imports FOLDER KILLS`.
 
 Imports run in forks of a process that has Django and pyarrow loaded, so that a kill costs a few
 hundredths of a second. Prints one JSON object: the cases of each scenario, by its name.
@@ -93,14 +93,15 @@ def seen() -> dict[str, Any]:
 
 
 def random_moments(folder: Path) -> Cases:
-    """Kill 20 stores of the same session, each at another moment; clean up as a start does."""
+    """Kill stores of the same session, each at another moment; clean up as a start does."""
     results = [small_race(30), small_race(31)]
+    kills = int(sys.argv[2])
     storing.store_result(results[0], slug=SLUG)
     begun = time.monotonic()
     in_fork(lambda: storing.store_result(results[0], slug=SLUG, replace=True))
     lasted = time.monotonic() - begun
     chance = random.Random(20)
-    for i in range(20):
+    for i in range(kills):
         result = results[i % 2]
         status = in_fork(
             partial(storing.store_result, result, slug=SLUG, replace=True),

@@ -77,13 +77,16 @@ class LiveApplication:
         race = small_race(MOST_SECONDS)
         # The rows beside the frames, and a version for what is cached of them.
         self.version = store_result(race, slug=LIVE_SLUG).version
+        self.live = {"fields": [field.as_dict() for field in race.columns.schema.fields]}
         self.set_row(Session.State.LIVE, frame_count)
         self.source = LiveRace(race, frame_count)
         self.feeding: asyncio.Task[None] | None = None
         self.sockets: set[Any] = set()
 
     def set_row(self, state: str, frame_count: int) -> None:
-        Session.objects.filter(slug=LIVE_SLUG).update(state=state, frame_count=frame_count)
+        Session.objects.filter(slug=LIVE_SLUG).update(
+            state=state, frame_count=frame_count, live=self.live
+        )
 
     def start(self) -> None:
         """On the event loop that serves."""

@@ -12,7 +12,7 @@ import pytest
 
 FIXTURES = {
     "browser": {"chromium", "firefox"},
-    "server": {"server", "start_server"},
+    "server": {"server", "pair", "start_server"},
 }
 """Mark: fixtures that bring it."""
 

@@ -1,4 +1,5 @@
-"""Real OpenF1 tables with something spoilt: imported with a report, or refused in one line.
+"""Real tables with something spoilt: imported with a report, or refused in one line. Tables of
+OpenF1, and a play of American football with its mapping.
 
 `python -m tests.mutations --minutes 5` runs for that long and prints the counts; the tests run a
 few cases of fixed seeds.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import gzip
 import json
 import math
 import os
@@ -29,8 +31,8 @@ Row = dict[str, Any]
 Tables = dict[str, list[Row]]
 
 CARS = (1, 44, 4)
-BEGIN, END = "2024-06-30T13:01:00+00:00", "2024-06-30T13:09:00+00:00"
-"""Of the part of Austria that is used: the start and six laps."""
+BEGIN, END = "2024-06-30T13:01:00+00:00", "2024-06-30T13:07:00+00:00"
+"""Of the part of Austria that is used: the start and three laps."""
 COLUMNS = {
     "location": ("date", "x", "y", "z", "driver_number"),
     "car_data": ("date", "speed", "throttle", "brake", "rpm", "n_gear", "drs", "driver_number"),
@@ -65,6 +67,13 @@ def real_tables(folder: Path) -> Tables:
             rows_of = list(csv.DictReader(stream))
         tables[name] = [r for r in rows_of if _is_used(r)]
     return tables
+
+
+def real_play(path: Path, rows: int = 1500) -> list[Row]:
+    """Some rows of a play: all of six players and a part of a seventh."""
+    with gzip.open(path, "rt", newline="") as stream:
+        reader = csv.DictReader(stream, delimiter="\t")
+        return [dict(row) for row, _ in zip(reader, range(rows), strict=False)]
 
 
 def _is_used(row: Row) -> bool:
@@ -131,7 +140,7 @@ def null_table(rows: list[Row], column: str, chance: random.Random) -> None:
 def shift_clock(rows: list[Row], column: str, chance: random.Random) -> None:
     by = timedelta(seconds=chance.choice((0.5, -20, 300, 3600, -7200, 90_000, -3e7, 3e9)))
     for row in _some(rows, chance):
-        for name in ("date", "date_start"):
+        for name in ("date", "date_start", "time"):
             try:
                 row[name] = (datetime.fromisoformat(row[name]) + by).isoformat()
             except (KeyError, TypeError, ValueError, OverflowError):
@@ -146,10 +155,11 @@ SPOILS: tuple[Callable[[list[Row], str, random.Random], None], ...] = (
 
 @dataclass(frozen=True)
 class Case:
-    """A spoilt folder and what was done to it."""
+    """A spoilt folder, or a table with its mapping, and what was done to it."""
 
-    folder: Path
+    source: Path
     done: tuple[str, ...]
+    mapping: Path | None = None
 
 
 def make_case(tables: Tables, folder: Path, seed: int) -> Case:
@@ -176,6 +186,30 @@ def make_case(tables: Tables, folder: Path, seed: int) -> Case:
         path.write_bytes(data[: chance.randrange(len(data) + 1)])
         done.append(f"cut {path.name}")
     return Case(folder, tuple(done))
+
+
+def make_table_case(rows: list[Row], folder: Path, seed: int) -> Case:
+    """Write the rows of a play with one to three things spoilt, in any format."""
+    chance = random.Random(seed)
+    spoilt, done = [dict(row) for row in rows], []
+    used = ("time", "x", "y", "s", "dir", "event", "displayName", "jerseyNumber", "teamAbbr")
+    for _ in range(chance.choice((1, 1, 2, 3))):
+        if not spoilt or not spoilt[0]:
+            break
+        spoil = chance.choice(SPOILS)
+        column = chance.choice([name for name in used if name in spoilt[0]] or list(spoilt[0]))
+        spoil(spoilt, column, chance)
+        done.append(f"{spoil.__name__} {column}")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = _write(folder, "play", spoilt, chance)
+    if chance.random() < 0.15:
+        data = path.read_bytes()
+        path.write_bytes(data[: chance.randrange(len(data) + 1)])
+        done.append("cut")
+    return Case(path, tuple(done), PLAY)
+
+
+PLAY = Path(__file__).parent.parent / "docs" / "examples" / "nfl-play.yaml"
 
 
 def _write(folder: Path, name: str, rows: list[Row], chance: random.Random) -> Path:
@@ -206,15 +240,16 @@ def _write(folder: Path, name: str, rows: list[Row], chance: random.Random) -> P
 def check(case: Case, recordings: Path) -> str:
     """Import it whole, with the database. Returns: "imported", "imported, with findings" or
     "refused". Raises: AssertionError for anything between; whatever else the import raises."""
-    from sessions_app.importers.openf1 import import_openf1
     from sessions_app.importers.options import ImportOptions
+    from sessions_app.importers.registry import run_importer
     from sessions_app.importers.result import ImportSourceError
     from sessions_app.models import Session
     from sessions_app.recording.file import Recording
     from sessions_app.storing import delete_recording, store_result
 
     try:
-        result = import_openf1(case.folder, ImportOptions())
+        name = "openf1" if case.mapping is None else "table"
+        result = run_importer(name, case.source, ImportOptions(mapping=case.mapping))
         session = store_result(result, slug="spoilt")
     except ImportSourceError as error:
         text = str(error)
@@ -241,8 +276,9 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=random.randrange(10**9), help="to begin with")
     wanted = parser.parse_args()
-    source = Path(os.environ.get("REPLAY_REALDATA", "../shared/realdata")) / "openf1-2024-austria"
-    if not source.is_dir():
+    realdata = Path(os.environ.get("REPLAY_REALDATA", "../shared/realdata"))
+    source, plays = realdata / "openf1-2024-austria", sorted((realdata / "nfl").glob("*.tsv.gz"))
+    if not source.is_dir() or not plays:
         print(f"skipped: no real recording at {source} (set REPLAY_REALDATA)")
         return 0
     data = tempfile.TemporaryDirectory(prefix="replay-mutations-")
@@ -257,11 +293,13 @@ def main() -> int:
     call_command("migrate", verbosity=0)
     recordings = Path(settings.RECORDINGS_DIR)
     recordings.mkdir(parents=True, exist_ok=True)
-    tables, counts, spoilt = real_tables(source), Counter[str](), Counter[str]()
+    tables, play = real_tables(source), real_play(plays[0])
+    counts, spoilt = Counter[str](), Counter[str]()
     end, seed, failed = time.monotonic() + 60 * wanted.minutes, wanted.seed, 0
     while time.monotonic() < end:
         folder = Path(data.name) / "race"
-        case = make_case(tables, folder, seed)
+        # A play takes a tenth of the time of a race.
+        case = make_table_case(play, folder, seed) if seed % 2 else make_case(tables, folder, seed)
         try:
             outcome = check(case, recordings)
         except Exception as error:

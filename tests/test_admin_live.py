@@ -7,20 +7,31 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.apps import apps
+from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from streaming.admin.texts import CLOSE_CODES, VERDICTS, close_code_choices, meaning_of, reason_of
+from streaming.admin.texts import (
+    CLOSE_CODES,
+    REFUSALS,
+    VERDICTS,
+    close_code_choices,
+    meaning_of,
+    reason_of,
+)
 from streaming.monitoring import board as sharing
 from streaming.monitoring import reader as reading
 from streaming.monitoring.board import BoardError
 from streaming.playback.protocol import CloseCode
 from streaming.statistics.diagnosis import Verdict
 from streaming.worker import WORKER, Worker
+
+from .conftest import ROOT
 
 pytestmark = pytest.mark.django_db
 
@@ -122,12 +133,36 @@ def test_staff_with_the_view_permission_see_every_page(page: str, worker: Runnin
     assert staff(worker, "view_liveconnection").get(page).status_code == 200
 
 
-def test_users_who_are_not_staff_see_nothing(worker: Running) -> None:
-    user = User.objects.create_user("guest")
-    user.user_permissions.add(Permission.objects.get(codename="view_liveconnection"))
+def test_users_who_are_neither_staff_nor_operators_see_nothing(worker: Running) -> None:
     client = worker.client()
-    client.force_login(user)
+    client.force_login(User.objects.create_user("guest"))
     assert client.get(LIST).status_code == 302
+
+
+def test_an_operator_sees_and_acts_on_connections_and_on_nothing_else(worker: Running) -> None:
+    operators = import_module("sessions_app.migrations.0006_operators")
+    operators.make_operators(apps, None)
+    operators.make_operators(apps, None)
+    group = Group.objects.get(name="Operators")
+    assert group.permissions.count() == 2
+    User.objects.create_user("opal", password="right").groups.add(group)
+    client = worker.client()
+    data = {"username": "opal", "password": "right"}
+    assert client.post("/admin/login/?next=/admin/", data).status_code == 302
+    index = client.get("/admin/").content
+    assert LIST.encode() in index
+    assert b"/admin/auth/" not in index
+    assert b"/admin/sessions_app/" not in index
+    client.post(LIST, {"action": "pause", "_selected_action": "viewer1"})
+    assert worker.commands == [("pause", {})]
+
+
+def test_a_group_that_has_the_name_already_gets_no_rights() -> None:
+    operators = import_module("sessions_app.migrations.0006_operators")
+    Group.objects.filter(name="Operators").delete()
+    group = Group.objects.create(name="Operators")
+    operators.make_operators(apps, None)
+    assert group.permissions.count() == 0
 
 
 def test_seeing_is_not_acting(worker: Running) -> None:
@@ -148,6 +183,24 @@ def test_a_form_from_elsewhere_is_refused(worker: Running) -> None:
     answer = client.post(LIST, {"action": "pause", "_selected_action": "viewer1"})
     assert answer.status_code == 403
     assert worker.commands == []
+
+
+def test_the_workers_page_says_which_limits_were_reached(root: Client, worker: Running) -> None:
+    assert b"No limit was reached" in root.get(WORKERS).content
+    for limit in REFUSALS:
+        worker.registry.refused(limit)
+    worker.registry.refused("failed_logins")
+    worker.run(worker.registry.publish())
+    page = " ".join(root.get(WORKERS).content.decode().split())
+    assert "<dt>Failed logins of one name or address</dt><dd>2</dd>" in page
+    assert all(f"<dt>{text}</dt>" in page for text in REFUSALS.values())
+
+
+def test_every_limit_is_documented_by_its_name() -> None:
+    table = (ROOT / "docs" / "security.md").read_text().split("## Limits and defaults")[1]
+    rows = [row for row in table.split("## Headers")[0].splitlines() if row.startswith("| ")]
+    named = re.findall(r"`([a-z_]+)`", " ".join(row.rsplit("|", 2)[1] for row in rows[1:]))
+    assert sorted(named) == sorted(REFUSALS)
 
 
 # -- what ---------------------------------------------------------------------------------------

@@ -76,6 +76,14 @@ def test_the_slug_can_be_chosen(client: Client, folder: Path) -> None:
     assert post(client, {"source": "one", "slug": "no/slug"}, **TOKEN).status_code == 422
 
 
+def test_the_format_and_strictness_can_be_chosen(client: Client, folder: Path) -> None:
+    post(client, {"source": "races/austria", "format": "gpx", "strict": True}, **TOKEN)
+    job = ImportJob.objects.get()
+    assert job.importer == "gpx"
+    assert job.options["strict"] is True
+    assert post(client, {"source": "one", "format": "No/pe"}, **TOKEN).status_code == 422
+
+
 def test_asking_twice_starts_once(client: Client, folder: Path) -> None:
     first = post(client, {"source": "one", "refresh": True}, **TOKEN).json()
     second = post(client, {"source": "one", "refresh": True}, **TOKEN).json()
@@ -267,6 +275,11 @@ def test_kinds_of_source(folder: Path) -> None:
     assert (plays.importer, plays.path.name) == ("table", "data.tsv.gz")
     assert plays.options == {"mapping": str(races / "plays" / "mapping.yaml")}
     assert find_source("races/austria", named).importer == "openf1"
+    (races / "boats").mkdir()
+    (races / "boat.gpx").touch()
+    for entry in ("boats", "boat.gpx"):
+        # Recognised when it is imported, by a process that can read it.
+        assert find_source(f"races/{entry}", named).importer == ""
     assert find_source("races/austria", named).slug == "races-austria"
 
 
@@ -284,7 +297,7 @@ def test_links_and_pipes_are_no_sources(folder: Path) -> None:
     (races / "linked" / "mapping.yaml").symlink_to(races / "plays" / "mapping.yaml")
     (races / "linked" / "geometry.json").symlink_to(races / "austria" / "geometry.json")
     assert find_source("races/linked", named).options == {}
-    assert find_source("races/pipe.csv", named).importer == "openf1"
+    assert find_source("races/pipe.csv", named).importer == ""
 
 
 def test_a_name_that_no_file_can_have_is_unknown(folder: Path) -> None:

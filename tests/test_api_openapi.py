@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import schemathesis
+from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
-from django.core.wsgi import get_wsgi_application
 from django.test import Client
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
@@ -26,6 +26,7 @@ from replayproject.api import api
 from sessions_app.models import Session
 from streaming.worker import WORKER, Worker
 
+from .effort import many
 from .small_race import store_small_race
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "openapi.json"
@@ -86,11 +87,11 @@ class Service:
 
     def __init__(self) -> None:
         self.worker: Worker | None = None
-        self._application = get_wsgi_application()
+        self.application = WSGIHandler()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         environ[WORKER] = self.worker
-        return self._application(environ, start_response)
+        return self.application(environ, start_response)
 
 
 service = Service()
@@ -113,6 +114,8 @@ def known(db: None) -> Session:
 @pytest.fixture(autouse=True)
 def answering(worker: Worker) -> Iterator[None]:
     service.worker = worker
+    # Not the one that was made before the tests began and finds static files.
+    service.application = WSGIHandler()
     yield
     service.worker = None
 
@@ -120,7 +123,7 @@ def answering(worker: Worker) -> Iterator[None]:
 OPERATIONS: list[Any] = [found.ok() for found in schema.get_all_operations()]  # type: ignore[union-attr]
 each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.label)
 few_examples = examples(
-    max_examples=12,
+    max_examples=many(4),
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
@@ -132,7 +135,7 @@ def answer(case: schemathesis.Case) -> None:
     """Ask, and check status, type and body against the document."""
     response = case.call_and_validate(checks=CHECKS, headers=UNPACKED)
     if response.status_code >= 400:
-        assert set(response.json()) == {"code", "message"}
+        assert set(response.json()) - {"session_id"} == {"code", "message"}
 
 
 @pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume:Warning")

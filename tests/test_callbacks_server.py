@@ -20,8 +20,9 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from faults.proxy import FaultProxy
+
 from .conftest import RunningServer
-from .proxy import Proxy
 from .samples import RACE_SLUG
 
 TOKEN = {"Authorization": "Bearer test-token"}
@@ -273,16 +274,16 @@ async def test_a_slow_redis_starves_viewers(
     start_server: Callable[..., RunningServer], valkey: str, tmp_path: Path
 ) -> None:
     target = Path(valkey.removeprefix("unix://"))
-    async with Proxy(target, tmp_path / "slow.sock") as redis:
+    async with FaultProxy(target, tmp_path / "slow.sock") as redis:
         server = await asyncio.to_thread(
             start_server, API_TOKENS="test-token", REDIS_URL=f"unix://{tmp_path / 'slow.sock'}"
         )
         client = viewer(server, window=16)
         async with client as (socket, connection), running(read_and_seek(socket)):
             await until(server, connection, lambda r: r["frames_out"] > 20)
-            redis.delay = 0.15
+            redis.latency = 0.075
             report = await until(server, connection, verdict_is("starved"))
-            redis.delay = 0.0
+            redis.latency = 0.0
         await asyncio.to_thread(server.stop)
     assert report["store"]["count"] > 0
 

@@ -12,11 +12,11 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_websocket
 
+from faults.proxy import FaultProxy
 from streaming.client.client import CommandRefused, ReplayClient, ReplayClosed, connect
 from streaming.client.decoding import Frames, row_values
 from streaming.playback.protocol import FIRST_BACKOFF, CloseCode
 from tests.conftest import RunningServer
-from tests.proxy import Proxy
 from tests.samples import PLAY_SLUG, RACE_SLUG, small_race
 
 
@@ -189,8 +189,8 @@ async def test_a_refusal_may_be_quicker_than_hello(
 
 
 @pytest.fixture
-async def line(server: RunningServer) -> AsyncIterator[Proxy]:
-    async with Proxy(("127.0.0.1", server.port)) as proxy:
+async def line(server: RunningServer) -> AsyncIterator[FaultProxy]:
+    async with FaultProxy(("127.0.0.1", server.port)) as proxy:
         yield proxy
 
 
@@ -198,13 +198,13 @@ async def no_wait(_seconds: float) -> None:
     await asyncio.sleep(0)
 
 
-async def test_a_broken_line_is_taken_up_at_the_same_playhead(line: Proxy) -> None:
+async def test_a_broken_line_is_taken_up_at_the_same_playhead(line: FaultProxy) -> None:
     address = f"ws://127.0.0.1:{line.port}/ws/sessions/{RACE_SLUG}/"
     async with connect(address, fields=["rpm"], sleep=no_wait) as client:
         state = await client.seek(frame=1000)
         await client.play(speed=0.5)
         await anext(client)
-        line.cut()
+        line.reset()
         frames = await anext(client)
         while client.reconnects == 0:
             frames = await anext(client)
@@ -214,12 +214,12 @@ async def test_a_broken_line_is_taken_up_at_the_same_playhead(line: Proxy) -> No
         assert (await client.pause()).speed == 0.5
 
 
-async def test_after_enough_attempts_it_gives_up(line: Proxy) -> None:
+async def test_after_enough_attempts_it_gives_up(line: FaultProxy) -> None:
     address = f"ws://127.0.0.1:{line.port}/ws/sessions/{RACE_SLUG}/"
     async with connect(address, sleep=no_wait, max_retries=3) as client:
         await client.play()
         line.refusing = True
-        line.cut()
+        line.reset()
         with pytest.raises(ReplayClosed, match="gave up after 3"):
             await take(client, 1_000_000)
     assert line.connections == 4

@@ -11,10 +11,10 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
+from faults.proxy import FaultProxy
 from streaming.client.client import connect
 from streaming.playback.protocol import SUBPROTOCOL
 from tests.conftest import RunningServer
-from tests.proxy import Proxy
 from tests.samples import RACE_SLUG
 
 RATE, FRAMES = 25.0, 3000
@@ -262,7 +262,7 @@ async def test_who_comes_back_does_not_move_its_room(
         await back.wait()
 
     async with (
-        Proxy(("127.0.0.1", server.port)) as line,
+        FaultProxy(("127.0.0.1", server.port)) as line,
         connect(server.websocket(path), on_message=anns) as ann,
         connect(
             f"ws://127.0.0.1:{line.port}{path}", on_message=bobs, clock=clock, sleep=until_back
@@ -276,7 +276,7 @@ async def test_who_comes_back_does_not_move_its_room(
         await bob.play()
         await anns.until("room", members=2)
         anns.said.clear()
-        line.cut()
+        line.reset()
         await anns.until("room", members=1)
         before = await ann.pause()
         clock.now += away

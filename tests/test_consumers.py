@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -57,6 +60,27 @@ async def test_a_viewer_is_welcomed_served_and_forgotten(service: WithWorker) ->
         pass
     await client.disconnect(timeout=60)
     assert len(service.worker.connections) == len(service.worker.registry) == 0
+
+
+async def test_a_connection_that_is_over_is_freed_without_the_garbage_collector(
+    service: WithWorker,
+) -> None:
+    gc.disable()
+    try:
+        client = socket(service, PATH, SUBPROTOCOL)
+        await client.connect(60)
+        await client.send_json_to({"action": "hello"})
+        await client.receive_json_from(60)
+        [connection] = service.worker.connections
+        over = weakref.ref(connection)
+        del connection
+        await client.disconnect(timeout=60)
+        del client
+        # What the event loop still had to do at its end.
+        await asyncio.sleep(0)
+        assert over() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_session_that_is_not_there_closes_with_its_code(service: WithWorker) -> None:

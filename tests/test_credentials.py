@@ -239,7 +239,7 @@ def owner_get(client: Client, who: Client, path: str) -> Any:
 class Open:
     """An open connection, as far as its rights are concerned."""
 
-    slug, version = SLUG, None
+    slug, version, action = SLUG, None, Action.WATCH
 
     def __init__(self, visitor: Visitor) -> None:
         self.visitor = visitor

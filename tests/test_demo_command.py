@@ -19,6 +19,7 @@ def own_recordings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(settings, "RECORDINGS_DIR", tmp_path)
 
 
+@pytest.mark.long
 def test_it_works(capsys: pytest.CaptureFixture[str]) -> None:
     call_command("demo", minutes=5, seed=3, slug="short")
     session = Session.objects.get(slug="short")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from faults.proxy import FaultProxy
 from replayproject.backing import find_server, start_server
 from streaming.playback.protocol import MIN_LEAD
 from streaming.redis.clients import RedisClients
@@ -21,7 +22,6 @@ from streaming.store.catalogue import SessionInfo
 from streaming.store.frame_store import FrameStore, SegmentKey
 from streaming.store.shared_cache import MAX_RETRY_SECONDS, SharedCache
 from tests.conftest import ROOT
-from tests.proxy import Proxy
 from tests.recordings import record
 from tests.samples import small_race
 
@@ -43,14 +43,14 @@ def info(tmp_path_factory: pytest.TempPathFactory) -> SessionInfo:
 
 
 @pytest.fixture
-async def proxy(valkey: str, tmp_path: Path) -> AsyncIterator[Proxy]:
+async def proxy(valkey: str, tmp_path: Path) -> AsyncIterator[FaultProxy]:
     target = Path(valkey.removeprefix("unix://"))
-    async with Proxy(target, tmp_path / "redis.sock") as proxy:
+    async with FaultProxy(target, tmp_path / "redis.sock") as proxy:
         yield proxy
 
 
 @pytest.fixture
-async def store(proxy: Proxy, tmp_path: Path) -> AsyncIterator[FrameStore]:
+async def store(proxy: FaultProxy, tmp_path: Path) -> AsyncIterator[FrameStore]:
     """A store whose Redis is behind the proxy, with keys and a clock of its own.
 
     Patient: a busy machine must not look like a slow Redis.
@@ -119,7 +119,7 @@ async def test_whole_segments_of_stride_1_never_go_through_redis(
 
 
 async def test_redis_down_and_back(
-    store: FrameStore, proxy: Proxy, info: SessionInfo, expected: list[bytes]
+    store: FrameStore, proxy: FaultProxy, info: SessionInfo, expected: list[bytes]
 ) -> None:
     assert store.shared is not None
     proxy.refusing = True
@@ -141,24 +141,24 @@ async def test_redis_down_and_back(
 
 
 async def test_redis_lost_in_the_middle(
-    store: FrameStore, proxy: Proxy, info: SessionInfo, expected: list[bytes]
+    store: FrameStore, proxy: FaultProxy, info: SessionInfo, expected: list[bytes]
 ) -> None:
     assert await play(store, info, range(3)) == expected[:3]
     await offered(store)
     proxy.refusing = True
-    proxy.cut()
+    proxy.reset()
     assert await play(store, info, range(3, 10)) == expected[3:]
     assert store.stats()["redis"]["down"] >= 1
 
 
 async def test_redis_slow(
-    store: FrameStore, proxy: Proxy, info: SessionInfo, expected: list[bytes]
+    store: FrameStore, proxy: FaultProxy, info: SessionInfo, expected: list[bytes]
 ) -> None:
     assert await play(store, info, range(1)) == expected[:1]
     await offered(store)
     assert store.shared is not None
     store.shared._answer_seconds = 0.04
-    proxy.delay = 0.2
+    proxy.latency = 0.1
     assert await play(store, info, range(1, 10)) == expected[1:]
     stats = store.stats()["redis"]
     assert stats["slow"] >= 3
@@ -252,6 +252,7 @@ async def test_a_maker_that_has_died_holds_nobody_up(
     dead.close()
 
 
+@pytest.mark.long
 def test_four_workers_and_two_hundred_viewers_make_each_piece_once(
     info: SessionInfo, valkey: str
 ) -> None:

@@ -159,6 +159,7 @@ def test_options_out_of_range(
     assert refusal("openf1", str(source), "--slug", "race", *arguments).startswith(expected)
 
 
+@pytest.mark.long
 def test_without_what_imports_need_it_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "pyarrow.py").write_text(
         "raise ModuleNotFoundError('No module named pyarrow', name='pyarrow')"
@@ -172,7 +173,9 @@ def test_without_what_imports_need_it_says_what_to_install(tmp_path: Path) -> No
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr == ("CommandError: pyarrow is missing: pip install pyarrow\n")
+    assert done.stderr == (
+        "CommandError: importer openf1 needs the package pyarrow: pip install pyarrow\n"
+    )
 
 
 def test_a_table_with_its_mapping(recordings: Path, tmp_path: Path) -> None:

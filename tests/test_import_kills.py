@@ -12,8 +12,9 @@ import pytest
 
 from .conftest import ROOT
 
-# The first of these waits for all scenarios: 30 processes, some seconds where nothing else runs.
-pytestmark = pytest.mark.timeout(700)
+# The first of these waits for all scenarios: 20 processes, some seconds where nothing else runs.
+pytestmark = [pytest.mark.timeout(700), pytest.mark.long]
+KILLS = 8
 Outcomes = dict[str, list[dict[str, Any]]]
 
 
@@ -22,7 +23,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
     """What tests/killed_imports.py says of each scenario, with a database of its own."""
     folder = tmp_path_factory.mktemp("kills")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.killed_imports", str(folder)],
+        [sys.executable, "-m", "tests.killed_imports", str(folder), str(KILLS)],
         cwd=ROOT,
         env={
             **os.environ,
@@ -40,9 +41,9 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_twenty_kills_at_random_moments_leave_nothing(outcomes: Outcomes) -> None:
+def test_kills_at_random_moments_leave_nothing(outcomes: Outcomes) -> None:
     found = outcomes["random_moments"]
-    assert len(found) == 20
+    assert len(found) == KILLS
     for case in found:
         assert case["whole"], case
         assert case["frames"] in (750, 775), case

@@ -743,12 +743,6 @@ def test_an_empty_json_file(tmp_path: Path) -> None:
     assert "the file is empty: expected a JSON list of records" in refusal(folder)
 
 
-def test_a_session_without_standings(tmp_path: Path) -> None:
-    race = RaceFolder()
-    race.others["sessions"] = [{"session_name": "Qualifying"}]
-    assert "'qualifying' found: expected Race or Sprint" in refusal(race.write(tmp_path / "race"))
-
-
 def test_a_geometry_that_does_not_fit(tmp_path: Path) -> None:
     folder = RaceFolder().write(tmp_path / "race")
     outline = tmp_path / "other.json"

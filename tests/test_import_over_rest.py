@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
+from sessions_app.importers import registry
+from sessions_app.importers.options import ImportOptions
+from sessions_app.importers.result import ImportSourceError
 from sessions_app.jobs import FAILED
 
 MAPPING = """\
@@ -50,11 +53,20 @@ def test_a_table_becomes_a_session(client: Client, table: Path) -> None:
     assert detail["frame_count"] == 50
 
 
-def test_a_bad_table_fails_in_one_line_and_leaves_nothing(
+def test_a_bad_value_is_left_out_and_reported(client: Client, table: Path) -> None:
+    table.write_text(table.read_text().replace("0.3,b,3,6", "0.3,b,far,6"))
+    body = {"source": "plays"}
+    client.post("/api/sessions", body, content_type="application/json", headers=TOKEN)
+    assert client.get("/api/sessions/plays", headers=TOKEN).json()["state"] == "ready"
+    report = client.get("/api/sessions/plays/report", headers=TOKEN).json()
+    assert report["values_left_out"] == 1
+
+
+def test_strictly_a_bad_table_fails_in_one_line_and_leaves_nothing(
     client: Client, table: Path, settings
 ) -> None:
     table.write_text(table.read_text().replace("0.3,b,3,6", "0.3,b,far,6"))
-    body = {"source": "plays"}
+    body = {"source": "plays", "strict": True}
     client.post("/api/sessions", body, content_type="application/json", headers=TOKEN)
     detail = client.get("/api/sessions/plays", headers=TOKEN).json()
     assert (detail["state"], detail["job"]["state"]) == ("failed", "failed")
@@ -62,3 +74,27 @@ def test_a_bad_table_fails_in_one_line_and_leaves_nothing(
     for told in ("play.csv", "row 54", "x", "far"):
         assert told in detail["job"]["error"]
     assert list(settings.RECORDINGS_DIR.iterdir()) == []
+
+
+def test_a_session_of_the_calendar_is_fetched_by_the_worker(
+    client: Client, table: Path, settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, Path | None, ImportOptions]] = []
+
+    def run_importer(
+        name: str, source: Path | None, options: ImportOptions, _progress: object
+    ) -> None:
+        asked.append((name, source, options))
+        raise ImportSourceError("no network")
+
+    monkeypatch.setattr(registry, "run_importer", run_importer)
+    monkeypatch.setattr("sessions_app.sources.importlib.util.find_spec", lambda name: name)
+    body = {"year": 2024, "round_num": 8, "session_type": "Q"}
+    answer = client.post("/api/sessions", body, content_type="application/json", headers=TOKEN)
+    assert (answer.status_code, answer.json()["session_id"]) == (202, "2024_8_Q")
+    [(name, source, options)] = asked
+    assert (name, source) == ("fastf1", None)
+    assert (options.year, options.round, options.session) == (2024, 8, "Q")
+    assert options.downloads == settings.DOWNLOADS
+    detail = client.get("/api/sessions/2024_8_Q", headers=TOKEN).json()
+    assert detail["job"]["error"] == "no network"

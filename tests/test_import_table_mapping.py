@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +28,20 @@ fields:
 """
 
 
-def imported(folder: Path, mapping: str, rows: str, name: str = "play.csv") -> ImportResult:
+def imported(
+    folder: Path, mapping: str, rows: str, name: str = "play.csv", *, strict: bool = False
+) -> ImportResult:
     (folder / "mapping.yaml").write_text(mapping)
     (folder / name).write_text(rows)
-    return import_table(folder / name, ImportOptions(mapping=folder / "mapping.yaml"))
+    options = ImportOptions(mapping=folder / "mapping.yaml", strict=strict)
+    return import_table(folder / name, options)
 
 
-def refusal(folder: Path, mapping: str, rows: str = "t,who,x,y\n0,a,1,2\n") -> str:
+def refusal(
+    folder: Path, mapping: str, rows: str = "t,who,x,y\n0,a,1,2\n", *, strict: bool = True
+) -> str:
     with pytest.raises(ImportSourceError) as caught:
-        imported(folder, mapping, rows)
+        imported(folder, mapping, rows, strict=strict)
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -199,6 +205,7 @@ def test_a_mapping_that_makes_no_sense(tmp_path: Path, mapping: str, expected: s
         ("t,who,x,y\n0,a,1,2\n1,a,one,2\n", "play.csv, row 2, column x: 'one' found"),
         ("t,who,x,y\nnoon,a,1,2\n", "play.csv, row 1, column t: 'noon' found: expected a number"),
         ("t,who,x,y\n0,,1,2\n", "play.csv, row 1, column who: no value found"),
+        ("t,who,x,y\n0,a,1e30,2\n", "1e+30 of a found: expected at most"),
         ("t,who,x,y\n0,a,1\n", "play.csv, row 1, column 4: 3 values found: expected 4"),
         ("t,who,x,y\n0,a,inf,2\n", "play.csv, row 1, column x: inf found: expected a finite"),
         ("t,who,x,y\n,a,1,2\n", "play.csv, column t: no value in any row"),
@@ -211,11 +218,100 @@ def test_a_table_that_does_not_fit(tmp_path: Path, rows: str, expected: str) -> 
     assert expected in refusal(tmp_path, SIMPLE, rows)
 
 
+GOOD = "".join(f"{t / 10},{who},{t},5\n" for t in range(20) for who in "ab")
+"""Rows of two entities over two seconds."""
+
+
+@pytest.mark.parametrize(
+    ("rows", "column", "done", "row"),
+    [
+        ("1,a,one,2\n", "x", "value left out", 41),
+        ("noon,a,1,2\n", "t", "value left out", 41),
+        ("1,,1,2\n", "who", "row left out", 41),
+        ("1,\x07a,1,2\n", "who", "row left out", 41),
+        (f"1,{'a' * 41},1,2\n", "who", "row left out", 41),
+        ("1,a,1\n", "", "row left out", 41),
+        ("1,a,inf,2\n", "x", "value left out", 41),
+        ("3e9,a,1,2\n", "", "row left out", None),
+        ("1e300,a,1,2\n", "t", "row left out", 41),
+        ("0.55,a,1e30,2\n", "x", "value left out", None),
+        (",a,1,2\n", "t", "row left out", 41),
+        ("1,a,1,2\n", "", "row left out", None),
+    ],
+)
+def test_a_row_that_cannot_be_believed_is_left_out_and_listed(
+    tmp_path: Path, rows: str, column: str, done: str, row: int | None
+) -> None:
+    result = imported(tmp_path, SIMPLE, "t,who,x,y\n" + GOOD + rows)
+    assert [e.code for e in result.entities] == ["a", "b"]
+    assert result.columns.frame_count == 20
+    assert result.report is not None
+    finding = result.report.as_dict()["findings"][0]
+    assert (finding["column"], finding["done"], finding["count"]) == (column, done, 1)
+    assert finding["examples"][0]["row"] == row
+
+
+def test_a_column_that_is_missing_costs_its_field_only(tmp_path: Path) -> None:
+    mapping = SIMPLE + "  speed: s\n"
+    result = imported(tmp_path, mapping, "t,who,x,y\n" + GOOD)
+    assert np.isnan(result.columns.quantities("speed")).all()
+    assert result.report is not None
+    [finding] = result.report.as_dict()["findings"]
+    assert (finding["column"], finding["done"]) == ("s", "column left out")
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ("t,who,x\n0,a,1\n", "no position in any row"),
+        ("who,x,y\na,1,2\n", "column t: no value in any row: expected times"),
+        ("t,x,y\n0,1,2\n", "no row with a time and an entity"),
+        ("t,who,x,y\n", "no rows: expected at least one"),
+        ("", "play.csv: no rows (Empty CSV file found): expected at least one"),
+    ],
+)
+def test_a_table_of_which_nothing_can_be_shown(tmp_path: Path, rows: str, expected: str) -> None:
+    assert expected in refusal(tmp_path, SIMPLE, rows, strict=False)
+
+
+def test_what_was_read_stands_in_the_report(tmp_path: Path) -> None:
+    rows = [f"2024-05-01T10:00:0{t}Z,{who},1,2" for t in range(3) for who in "ab"]
+    mapping = SIMPLE.replace("{column: t, unit: s}", "t")
+    result = imported(tmp_path, mapping, "\n".join(["t,who,x,y", *rows[:-1]]))
+    assert result.report is not None
+    report = result.report.as_dict()
+    [table] = report["tables"]
+    assert (table["rows"], table["entities"]) == (5, 2)
+    assert table["first"] == "2024-05-01T10:00:00+00:00"
+    # b is not seen in the last of two seconds.
+    assert report["unseen_share"] == 0.25
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    lines = [json.dumps({"t": t, "who": "a", "x": t, "y": 0}) for t in range(3)]
+    lines[1:1] = ["", "[1, 2]", '{"t": 1']
+    result = imported(tmp_path, SIMPLE, "\n".join(lines), "play.jsonl")
+    assert result.columns.quantities("x")[::10, 0].tolist() == [0, 1, 2]
+    assert result.report is not None
+    [finding] = result.report.as_dict()["findings"]
+    assert [e["row"] for e in finding["examples"]] == [3, 4]
+    assert "play.jsonl, row 3: [1, 2] found: expected a JSON record" in refusal_of_lines(
+        tmp_path, "\n".join(lines)
+    )
+
+
+def refusal_of_lines(folder: Path, text: str) -> str:
+    with pytest.raises(ImportSourceError) as caught:
+        imported(folder, SIMPLE, text, "play.jsonl", strict=True)
+    return str(caught.value)
+
+
 def test_a_broken_gzip_file(tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_text(SIMPLE)
     (tmp_path / "play.csv.gz").write_bytes(gzip.compress(b"t,who,x,y\n0,a,1,2\n" * 50)[:-12])
+    options = ImportOptions(mapping=tmp_path / "m.yaml", strict=True)
     with pytest.raises(ImportSourceError, match=r"play\.csv\.gz: .*: expected a whole gzip file"):
-        import_table(tmp_path / "play.csv.gz", ImportOptions(mapping=tmp_path / "m.yaml"))
+        import_table(tmp_path / "play.csv.gz", options)
 
 
 def test_no_mapping(tmp_path: Path) -> None:
@@ -226,5 +322,6 @@ def test_no_mapping(tmp_path: Path) -> None:
 def test_an_unknown_format(tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_text(SIMPLE)
     (tmp_path / "play.xls").write_text("")
+    options = ImportOptions(mapping=tmp_path / "m.yaml", strict=True)
     with pytest.raises(ImportSourceError, match=r"unknown format: expected one of \.parquet"):
-        import_table(tmp_path / "play.xls", ImportOptions(mapping=tmp_path / "m.yaml"))
+        import_table(tmp_path / "play.xls", options)

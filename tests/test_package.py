@@ -74,6 +74,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin"
 
 
+@pytest.mark.long
 def test_it_holds_every_file_of_the_rooms_and_nothing_else(wheel: Path) -> None:
     def wanted(path: Path) -> bool:
         return path.is_file() and not {"__pycache__", "node_modules"} & set(path.parts)
@@ -88,6 +89,7 @@ def test_it_holds_every_file_of_the_rooms_and_nothing_else(wheel: Path) -> None:
     assert held == expected
 
 
+@pytest.mark.long
 def test_its_metadata_has_the_one_list_of_dependencies_and_the_licence(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     [metadata] = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA")]
@@ -171,6 +173,7 @@ def test_it_serves_from_an_empty_folder(installed: Path, tmp_path: Path) -> None
     assert rest.splitlines()[-1] == "stopped"
 
 
+@pytest.mark.long
 def test_its_client_needs_numpy_msgpack_and_websockets_only(wheel: Path, tmp_path: Path) -> None:
     """Their folders alone are borrowed, so that any other import would fail."""
     site_packages = environment(tmp_path / "client", wheel)

@@ -51,12 +51,14 @@ def policy(response: Any) -> dict[str, str]:
     return {name: value for name, _, value in (part.strip().partition(" ") for part in parts)}
 
 
+@pytest.mark.long
 def test_the_documented_production_settings_leave_nothing_to_say(tmp_path: Path) -> None:
     done = check_deploy(tmp_path, production())
     assert done.returncode == 0, done.stderr
     assert "no issues (0 silenced)" in done.stdout
 
 
+@pytest.mark.long
 def test_what_is_missing_of_them_is_told(tmp_path: Path) -> None:
     done = check_deploy(tmp_path, {k: v for k, v in production().items() if "SECURE" not in k})
     assert done.returncode != 0
@@ -64,6 +66,7 @@ def test_what_is_missing_of_them_is_told(tmp_path: Path) -> None:
         assert f"(security.{told})" in done.stderr
 
 
+@pytest.mark.long
 def test_embedding_without_secure_cookies_stops_the_start(tmp_path: Path) -> None:
     done = check_deploy(tmp_path, {"EMBED_ORIGINS": EMBEDDER})
     assert done.returncode != 0

@@ -16,6 +16,7 @@ OPENAPI = ROOT / "docs" / "openapi.json"
 BODIES = {
     "Entity": "EntityOut",
     "SessionDetail": "SessionDetail",
+    "Job": "JobOut",
     "Corner": "CornerOut",
     "Geometry": "GeometryOut",
     "RaceEvent": "EventOut",
@@ -24,15 +25,26 @@ BODIES = {
     "Standing": "StandingOut",
     "Classified": "ClassifiedOut",
     "ImportReport": "ImportReportOut",
+    "Agreement": "AgreementOut",
+    "CrossingAgreement": "CrossingAgreementOut",
+    "OrderAgreement": "OrderAgreementOut",
+    "GapAgreement": "GapAgreementOut",
     "Finding": "FindingOut",
     "LapTelemetry": "TelemetryOut",
+    "ComparedLap": "ComparedLapOut",
+    "Comparison": "ComparisonOut",
 }
 """Name in api.js → name in docs/openapi.json, which another test compares with the server."""
 
 NAMED = {
     "Point": "array",
+    "Agreement": "object",
+    "CrossingAgreement": "object",
+    "OrderAgreement": "object",
+    "GapAgreement": "object",
     "Corner": "object",
     "Entity": "object",
+    "Job": "object",
 }
 
 

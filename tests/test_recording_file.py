@@ -34,6 +34,7 @@ from sessions_app.recording.file import (
     write_recording,
 )
 from sessions_app.recording.integrity import recover_recording, verify_recording
+from tests.effort import many
 
 
 @pytest.fixture
@@ -182,7 +183,9 @@ def test_a_bit_flipped_anywhere_is_refused_or_changes_nothing(
 
 
 @settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=many(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_a_bit_flipped_after_everything_was_read_is_refused_or_changes_nothing(

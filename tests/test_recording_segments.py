@@ -25,6 +25,7 @@ from sessions_app.recording import (
     encode_segments,
 )
 from sessions_app.recording.segment import deflate, inflate, pack_segments, read_header
+from tests.effort import many
 
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = sorted(p.stem for p in GOLDEN.glob("*.json"))
@@ -119,7 +120,7 @@ def any_columns(draw: st.DrawFn) -> Columns:
     return Columns(schema, values)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=many(40), deadline=None)
 @given(any_columns(), st.integers(0, 2**31), st.sampled_from([1, 2, 4, 8, 16, 32, 64]))
 def test_any_integers_survive(columns: Columns, first: int, stride: int) -> None:
     segment = encode_segment(columns, first, stride)
@@ -132,7 +133,7 @@ def test_any_integers_survive(columns: Columns, first: int, stride: int) -> None
     assert_same_samples(columns, decoded)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=many(15), deadline=None)
 @given(any_columns(), st.integers(1, 40), st.sampled_from([1, 4]))
 def test_many_at_once_are_the_same_bytes_as_one_by_one(
     columns: Columns, frames: int, stride: int
@@ -144,7 +145,7 @@ def test_many_at_once_are_the_same_bytes_as_one_by_one(
     assert together == single
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=many(20), deadline=None)
 @given(any_columns(), st.data())
 def test_a_subset_decodes_to_the_same_samples(columns: Columns, data: st.DataObject) -> None:
     names = [f.name for f in columns.schema.fields]
@@ -164,7 +165,7 @@ def test_the_sizes_stay_small_for_smooth_motion() -> None:
     assert len(encode_segment(columns, 0)) < 20 * 25  # under a byte per car and frame
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=many(60), deadline=None)
 @given(st.integers(0, 10_000), st.binary(min_size=1, max_size=4), st.booleans())
 def test_damage_never_passes_as_another_shape(at: int, junk: bytes, truncate: bool) -> None:
     columns = small_columns(25)

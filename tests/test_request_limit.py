@@ -9,7 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
-from replayproject.request_limit import BURST_SECONDS, Buckets, Rates, RequestLimit, cost_of
+from replayproject.request_limit import (
+    BURST_SECONDS,
+    DOWNLOAD_SECONDS,
+    Rates,
+    RequestLimit,
+    cost_of,
+)
+from streaming.connections.open_connections import BURST_SECONDS as MESSAGE_BURST
 from streaming.connections.open_connections import OpenConnections
 from streaming.playback.protocol import CloseCode
 from streaming.worker import WORKER, Worker
@@ -25,15 +32,21 @@ BURST = int(RATE * BURST_SECONDS)
 class Asked:
     """A limited application that always says 204, and a clock that stands still."""
 
-    def __init__(self, worker: Worker | None = None) -> None:
+    def __init__(self, worker: Worker | None = None, rates: Rates | None = None) -> None:
         self.now = 100.0
         self.worker = worker
+        self.body = b""
         self.limited = RequestLimit(
-            self.answer, Rates(RATE, RATE), login_cookie="sessionid", clock=lambda: self.now
+            self.answer,
+            rates or Rates(RATE, RATE),
+            login_cookie="sessionid",
+            clock=lambda: self.now,
         )
 
     async def answer(self, scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 204, "headers": []})
+        if self.body:
+            await send({"type": "http.response.body", "body": self.body})
 
     async def __call__(self, address: str, path: str = "/", **scope: Any) -> dict[str, Any]:
         """The start of the answer, with the body in it if there is one."""
@@ -123,17 +136,25 @@ def test_costs() -> None:
     assert cost_of("POST", "/admin/login/") == 10
 
 
-def test_who_has_not_come_for_longest_is_forgotten_first() -> None:
-    buckets = Buckets(0.1, most=2)
-    for key in ("a", "b", "a", "c"):
-        buckets.take(key, 0.5, 0.0)
-    assert len(buckets) == 2
-    assert buckets.take("a", 0.5, 0.0) > 0, "a was forgotten, and begins anew"
-    assert buckets.take("b", 0.5, 0.0) == 0
+async def test_who_has_downloaded_too_much_is_told_when_to_come_back(worker: Worker) -> None:
+    asked = Asked(worker, Rates(0, 0, download_bytes=600))
+    asked.body = bytes(1200)
+    assert (await asked("192.0.2.1"))["status"] == 204, "what was begun is sent to its end"
+    refused = await asked("192.0.2.1")
+    assert refused["status"] == 429
+    wait = int(dict(refused["headers"])[b"retry-after"])
+    assert wait == DOWNLOAD_SECONDS + 1, "600 bytes too many, at 600 a minute"
+    assert worker.registry.report()["refused"] == {"bytes_per_address": 1}
+    assert (await asked("192.0.2.1", "/readyz"))["status"] == 204
+    assert (await asked("192.0.2.2"))["status"] == 204
+    assert (await asked("127.0.0.1"))["status"] == 204
+    asked.now += wait
+    assert (await asked("192.0.2.1"))["status"] == 204
 
 
 class Somebody:
-    address = "192.0.2.1"
+    def __init__(self, address: str = "192.0.2.1") -> None:
+        self.address = address
 
     def restart(self, retry_after: float) -> None:
         raise AssertionError("nobody drains")
@@ -146,12 +167,62 @@ def test_connections_of_a_session_and_a_user_are_counted() -> None:
         connections.add(somebody)
     assert connections.crowded_for(people[0], "race", "anna") == ("", "")
     limit, reason = connections.crowded_for(people[1], "race", "anna")
-    assert (limit, reason) == ("connections_per_user", "user 'anna' has its 1 connections")
+    assert (limit, reason) == ("connections_per_user", "user anna has its 1 connections")
     connections.remove(people[0])
     for somebody in people[1:]:
         assert connections.crowded_for(somebody, "race", "")[0] == ""
-    assert connections.crowded_for(Somebody(), "race", "")[0] == "connections_per_session"
-    assert connections.crowded_for(Somebody(), "play", "")[0] == ""
+    late = Somebody()
+    connections.add(late)
+    assert connections.crowded_for(late, "race", "")[0] == "connections_per_session"
+    assert connections.crowded_for(late, "play", "")[0] == ""
+
+
+def test_connections_of_a_token_are_counted_whoever_owns_it() -> None:
+    connections = OpenConnections(per_token=1)
+    one, two = Somebody("192.0.2.1"), Somebody("192.0.2.2")
+    connections.add(one)
+    connections.add(two)
+    assert connections.crowded_for(one, "race", "anna", "7") == ("", "")
+    assert connections.crowded_for(two, "race", "anna", "7")[0] == "connections_per_token"
+    assert connections.crowded_for(two, "race", "anna", "8") == ("", "")
+
+
+def test_connections_of_an_ipv6_network_are_counted_together() -> None:
+    connections = OpenConnections(per_address=2)
+    for address in ("2001:db8::1", "2001:db8::2"):
+        connections.add(Somebody(address))
+    limit, reason = connections.full_for("2001:db8::ffff:3", 9)
+    assert limit == "connections_per_address"
+    assert reason == "address 2001:db8::/64 has its 2 connections"
+    assert connections.full_for("2001:db8:0:1::1", 9) == ("", "")
+    assert connections.full_for("2001:db8:0:1::1", 2)[0] == "connections"
+
+
+@pytest.mark.parametrize(
+    ("kind", "about"),
+    [
+        ("address", ("192.0.2.1", "", "")),
+        ("user", ("192.0.2.2", "anna", "")),
+        ("token", ("192.0.2.2", "", "7")),
+    ],
+)
+def test_messages_are_counted_over_all_connections_of_one(
+    kind: str, about: tuple[str, str, str]
+) -> None:
+    address, user, token = about
+    connections = OpenConnections(messages_per_second=5)
+    one, two = Somebody("192.0.2.1"), Somebody(address)
+    for somebody in (one, two):
+        connections.add(somebody, 0.0)
+        connections.crowded_for(somebody, "race", user, token, 0.0)
+    burst = int(5 * MESSAGE_BURST)
+    assert {connections.message_from(one, 0.0) for _ in range(burst)} == {("", "")}
+    assert connections.message_from(two, 0.0)[0] == f"messages_per_{kind}"
+    assert connections.message_from(two, 0.2)[0] == ""
+    stranger = Somebody("198.51.100.1")
+    connections.add(stranger, 0.0)
+    connections.crowded_for(stranger, "race", "", "", 0.0)
+    assert connections.message_from(stranger, 0.0) == ("", "")
 
 
 @pytest.mark.server

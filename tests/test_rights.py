@@ -13,7 +13,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.db import OperationalError
 from django.test import Client
 
-from sessions_app.access import ANONYMOUS, PROGRAM, SessionFacts, Visitor
+from sessions_app.access import ANONYMOUS, PROGRAM, Action, SessionFacts, Visitor
 from sessions_app.credentials import Credentials
 from sessions_app.models import Session
 from sessions_app.visitors import UnknownToken
@@ -30,6 +30,7 @@ class Viewer:
     """A connection that remembers how it was ended."""
 
     slug = SLUG
+    action = Action.WATCH
     version: str | None = "v1"
 
     def __init__(self, visitor: Visitor = ANONYMOUS) -> None:

@@ -195,6 +195,7 @@ def test_a_taken_port_is_said_in_one_line(server: RunningServer, tmp_path: Path)
     assert "in use" in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "environ", "message"),
     [

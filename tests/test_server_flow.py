@@ -18,11 +18,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from streaming.server.flow import INBOX_LIMIT, INBOX_RESUME, PAUSE_BYTES, Inbox
 from streaming.server.transport import frame_header, unmask
@@ -237,6 +238,25 @@ def test_who_is_slow_to_answer_a_close_is_read_from_meanwhile(server: Flow) -> N
         answer = client.recv(100)
         assert answer[0] == 0x88
         assert int.from_bytes(answer[2:4], "big") == 4404
+
+
+async def test_a_connection_that_is_over_leaves_no_garbage(fresh: Flow) -> None:
+    fresh.get("garbage")
+    for path in ("echo", "flood", "returning", "nowhere"):
+        with contextlib.suppress(ConnectionClosed, InvalidStatus):
+            async with connect(fresh.url(path)) as client:
+                await client.send("hello")
+                await client.recv()
+    await asyncio.to_thread(until_none_open, fresh)
+    assert fresh.get("garbage") == []
+
+
+def until_none_open(server: Flow) -> None:
+    """Wait until nobody but us is connected: the last connection's end has been dealt with."""
+    process = psutil.Process(server.process.pid)
+    while any(c.status == psutil.CONN_ESTABLISHED for c in process.net_connections()):
+        time.sleep(0.02)
+    server.get("resources")
 
 
 def test_sigterm_drains_and_ends(fresh: Flow) -> None:

@@ -34,7 +34,13 @@ def find(owner: str) -> Any:
     return getattr(found, name) if name else found
 
 
-source = cache(inspect.getsource)
+@cache
+def source(found: type) -> str:
+    """Of a class; of one that was made without `class` there is none."""
+    try:
+        return inspect.getsource(found)
+    except OSError:
+        return ""
 
 
 def has(owner: Any, name: str) -> bool:

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessions_app.standings import NEVER, gaps, hold, positions, progress_from_track
+from sessions_app.standings import (
+    NEVER,
+    gaps,
+    hold,
+    positions,
+    positions_at_line,
+    progress_from_track,
+)
 
 RATE = 25.0
 
@@ -210,3 +217,49 @@ def test_gaps_are_held_between_their_ticks() -> None:
 
 def test_hold_repeats_each_value_until_the_next() -> None:
     assert hold(np.array([7, 8]), 7, 5).tolist() == [7, 7, 7, 7, 7, 8, 8]
+
+
+# -- the order as the timing counts it ------------------------------------------------------------
+
+
+def at_line(*cars: list[float], seconds: int = 100, **more: object) -> np.ndarray:
+    """Places each second; the first car stands in front on the grid."""
+    grid = np.arange(1, len(cars) + 1)
+    crossings = [np.array(own, dtype=float) for own in cars]
+    return positions_at_line(crossings, np.arange(float(seconds)), grid, **more)  # type: ignore[arg-type]
+
+
+def test_the_timing_counts_a_pass_when_the_line_is_crossed() -> None:
+    order = at_line([30, 62], [31, 60])
+    assert order[59].tolist() == [1, 2]
+    assert order[60].tolist() == [2, 1]
+    assert order[99].tolist() == [2, 1]
+
+
+def test_until_the_first_crossing_the_grid_counts() -> None:
+    order = at_line([33, 70], [32, 71])
+    assert order[31].tolist() == [1, 2]
+    assert order[32].tolist() == [2, 1]
+
+
+def test_a_car_that_stops_is_passed_when_the_others_cross_the_line() -> None:
+    order = at_line([30], [31, 61], [32, 62])
+    assert order[60].tolist() == [1, 2, 3]
+    assert order[61].tolist() == [2, 1, 3]
+    assert order[62].tolist() == [3, 1, 2]
+
+
+def test_a_lapped_car_that_passes_the_leader_is_no_further_ahead() -> None:
+    order = at_line([20, 40, 60, 80], [39, 78])
+    assert (order[20:] == [1, 2]).all()
+
+
+def test_what_a_car_drives_after_its_finish_does_not_count() -> None:
+    order = at_line([30, 60], [31, 61, 90], finish_time=np.array([60.0, 61.0]))
+    assert order[99].tolist() == [1, 2]
+
+
+def test_two_cars_that_cross_in_one_frame_are_in_the_order_of_their_times() -> None:
+    order = at_line([30.6], [30.4])
+    assert order[30].tolist() == [1, 2]
+    assert order[31].tolist() == [2, 1]

@@ -60,3 +60,13 @@ def test_none_is_lost_and_none_is_told_twice(at: list[int], steps: list[float]) 
         now += step
         told += frames(track.passed(timeline, 0, now))
     assert told == [frame for frame in at if frame <= timeline.frame(now)]
+
+
+def test_an_event_that_comes_later_is_told_in_its_place() -> None:
+    track, timeline = EventTrack(tuple(events(10, 60))), playing()
+    assert frames(track.passed(timeline, 0, 0.0)) == []
+    track.add(events(25)[0])
+    assert frames(track.passed(timeline, 0, 1.0)) == [10, 25]
+    # One that the playhead has passed already is not told any more.
+    track.add(events(20)[0])
+    assert frames(track.passed(timeline, 0, 3.0)) == [60]

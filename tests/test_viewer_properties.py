@@ -17,6 +17,7 @@ from streaming.playback.plan import Fetch
 from streaming.playback.playhead import Playhead, playhead_from
 from streaming.playback.protocol import DataKind, Encoding
 from streaming.playback.viewer import LIVE_BEHIND, DataHeader, Viewer
+from tests.effort import many
 
 RATE = 25.0
 
@@ -34,6 +35,7 @@ class Model:
         self.speed = Fraction(1)
         self.playing = False
         self.held = False
+        self.following = False
 
     def pass_time(self, seconds: Fraction) -> None:
         if self.playing and not self.held:
@@ -97,22 +99,26 @@ class ViewerHistory(RuleBasedStateMachine):
         self.viewer.play(self.now, speed)
         self.model.playing = True
         if speed is not None:
+            self.model.following = False
             self.model.speed = Fraction(speed)
 
     @rule()
     def pause(self) -> None:
         self.viewer.pause(self.now)
+        self.model.following = False
         self.model.playing = False
 
     @rule(speed=speeds)
     def set_speed(self, speed: float) -> None:
         self.viewer.set_speed(speed, self.now)
+        self.model.following = False
         self.model.speed = Fraction(speed)
 
     @rule(share=st.floats(0, 1))
     def seek(self, share: float) -> None:
         frame = round(share * (self.frames - 1))
         self.viewer.seek(self.now, frame=frame)
+        self.model.following = False
         self.model.position, self.model.held = Fraction(frame), True
 
     @rule(shares=st.lists(st.floats(0, 1), min_size=2, max_size=60))
@@ -159,6 +165,7 @@ class ViewerHistory(RuleBasedStateMachine):
             assert after[name] == before[name], name
         assert self.viewer.owes_state
         self.model.held = True
+        self.model.following = False
 
     @precondition(lambda self: self.live)
     @rule()
@@ -167,6 +174,7 @@ class ViewerHistory(RuleBasedStateMachine):
         behind = Fraction(RATE) * Fraction(0 if self.encoding is Encoding.ROWS else LIVE_BEHIND)
         self.model.position, self.model.held = max(Fraction(0), self.frames - 1 - behind), True
         self.model.speed, self.model.playing = Fraction(1), True
+        self.model.following = self.encoding is Encoding.ROWS
 
     # What happens to it.
 
@@ -175,6 +183,9 @@ class ViewerHistory(RuleBasedStateMachine):
     def the_live_edge_moves(self, frames: int) -> None:
         self.frames += frames
         self.model.last = self.frames - 1
+        if self.model.following:
+            # Rows at the edge show the newest frame when it comes.
+            self.model.position = Fraction(self.frames - 1)
         self.viewer.extend(self.frames, self.now, live=True)
         assert self.viewer.wake <= self.now
 
@@ -341,7 +352,7 @@ class RowViewerHistory(ViewerHistory):
 
 
 _often = settings(
-    max_examples=150,
+    max_examples=many(40),
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -89,6 +89,21 @@ async def test_a_frame_past_the_end_means_the_last(server: RunningServer) -> Non
         assert (await wire.until(lambda m: m.get("frame_index", 0) > 0))["frame_index"] == 2999
 
 
+async def test_a_negative_frame_means_the_first(server: RunningServer) -> None:
+    async with plain(server) as wire:
+        await wire.until_type("loading_complete")
+        await wire.say("seek", frame=300)
+        await wire.until(lambda m: m.get("frame_index") == 300)
+        await wire.say("seek", frame=-5)
+        assert (await wire.until(lambda m: m.get("frame_index") == 0))["drivers"]
+
+
+async def test_an_unknown_session_fails_to_load_in_words(server: RunningServer) -> None:
+    async with plain(server, "/ws/replay/2024_8_R") as wire:
+        assert "2024_8_R" in (await wire.until_type("loading_error"))["message"]
+        assert await wire.close_code() == 4404
+
+
 async def test_it_hears_no_states_and_is_told_its_mistakes(server: RunningServer) -> None:
     async with plain(server) as wire:
         await wire.until_type("loading_complete")

@@ -79,7 +79,7 @@ DRIVER = {
     "sector1": Key(float, 5, 3_600, null=True),
     "sector2": Key(float, 5, 3_600, null=True),
     "sector3": Key(float, 5, 3_600, null=True),
-    "status": Key(str, words=frozenset(("grid", "track", "pit", "retired", "finished")), null=True),
+    "status": Key(str, words=frozenset(("grid", "track", "pit", "Retired", "finished")), null=True),
 }
 WEATHER = {
     "track_temp": Key(float, -20, 80),  # °C

@@ -6,7 +6,7 @@ import asyncio
 import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -97,14 +97,16 @@ async def slow_ones(server: RunningServer) -> int:
     return round(sum(map(float, found)))
 
 
-async def until_one_more(server: RunningServer, watcher: Watcher, before: int) -> str:
-    """The admin's page of the connection that is closed with 4408, as text.
+async def until_closed(
+    server: RunningServer, watcher: Watcher, before: int, more: int
+) -> list[str]:
+    """The admin's pages of the connections that are closed with 4408, as texts.
 
-    It is looked for with each segment of the other viewer.
+    They are looked for with each segment of the other viewer.
     """
-    while await slow_ones(server) == before:
+    while await slow_ones(server) < before + more:
         await watcher.second()
-    assert await slow_ones(server) == before + 1
+    assert await slow_ones(server) == before + more
     async with httpx.AsyncClient(base_url=server.url, timeout=20) as admin:
         page = await admin.get("/admin/login/")
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
@@ -114,28 +116,35 @@ async def until_one_more(server: RunningServer, watcher: Watcher, before: int) -
         while True:
             # Newest first; what has just ended is listed within a second.
             rows = re.findall(rf'{CLOSED}\w+/">.*?</tr>', (await admin.get(CLOSED)).text)
-            if sum("4408" in row for row in rows) == before + 1:
-                newest = next(row for row in rows if "4408" in row).split('"')[0]
-                text = re.sub(r"<[^>]+>", " ", (await admin.get(newest)).text)
-                return " ".join(text.split())
+            slow = [row.split('"')[0] for row in rows if "4408" in row]
+            if len(slow) == before + more:
+                pages = [(await admin.get(address)).text for address in slow[:more]]
+                return [" ".join(re.sub(r"<[^>]+>", " ", page).split()) for page in pages]
             await watcher.second()
 
 
-@pytest.mark.parametrize("encoding", ["segments", "rows"])
-async def test_who_reads_but_does_not_acknowledge(impatient: RunningServer, encoding: str) -> None:
+async def reads_only(server: RunningServer, encoding: str) -> str:
+    """Read and acknowledge nothing until it is closed for that. Returns: the connection's id."""
+    async with open_wire(server.websocket(PATH), acknowledge=False) as wire:
+        welcome = await wire.ask("hello", encoding=encoding, window=2)
+        await wire.say("play", speed=8)
+        bye = await wire.until_type("bye")
+        assert "acknowledgement" in bye["reason"]
+        assert await wire.close_code() == CloseCode.SLOW
+        assert wire.said[-1] is bye, "the last that was said"
+        assert len(wire.data) == 2
+        return str(welcome["connection"])
+
+
+async def test_who_reads_but_does_not_acknowledge(impatient: RunningServer) -> None:
     before = await slow_ones(impatient)
     async with watching(impatient) as watcher:
-        async with open_wire(impatient.websocket(PATH), acknowledge=False) as wire:
-            welcome = await wire.ask("hello", encoding=encoding, window=2)
-            await wire.say("play", speed=8)
-            bye = await wire.until_type("bye")
-            assert "acknowledgement" in bye["reason"]
-            assert await wire.close_code() == CloseCode.SLOW
-            assert wire.said[-1] is bye, "the last that was said"
-            assert len(wire.data) == 2
-        page = await until_one_more(impatient, watcher, before)
-        assert "slow, no acknowledgement, code 4408" in page
-        assert welcome["connection"] in page
+        names = await asyncio.gather(
+            *(reads_only(impatient, encoding) for encoding in ("segments", "rows"))
+        )
+        pages = await until_closed(impatient, watcher, before, len(names))
+        assert all("slow, no acknowledgement, code 4408" in page for page in pages)
+        assert all(any(name in page for page in pages) for name in names)
 
 
 async def test_who_acknowledges_within_the_time_stays(impatient: RunningServer) -> None:
@@ -160,24 +169,36 @@ DEAF: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("dialect", list(DEAF))
-async def test_who_reads_nothing_at_all(impatient: RunningServer, dialect: str) -> None:
+def deaf_client(server: RunningServer, dialect: str) -> DeafClient:
+    """Has said that it plays."""
+    plain = dialect == "plain"
+    subprotocol = None if plain else "replay.v1"
+    path = f"/ws/replay/{RACE_SLUG}" if plain else PATH
+    deaf = DeafClient(server.port, path, subprotocol=subprotocol)
+    if subprotocol:
+        deaf.say("hello", **DEAF[dialect])
+    deaf.say("play", speed=1)
+    return deaf
+
+
+async def test_who_reads_nothing_at_all(impatient: RunningServer) -> None:
     """The socket is full, so that neither `bye` nor the close can be seen: it ends all the same."""
     before = await slow_ones(impatient)
-    async with watching(impatient) as watcher:
-        plain = dialect == "plain"
-        subprotocol = None if plain else "replay.v1"
-        path = f"/ws/replay/{RACE_SLUG}" if plain else PATH
-        with DeafClient(impatient.port, path, subprotocol=subprotocol) as deaf:
-            if subprotocol:
-                deaf.say("hello", **DEAF[dialect])
-            deaf.say("play", speed=1)
+    with ExitStack() as stack:
+        async with watching(impatient) as watcher:
+            crowd = {
+                dialect: stack.enter_context(deaf_client(impatient, dialect)) for dialect in DEAF
+            }
             for burst in range(3):
                 # Each is answered by a row, or once the window is full by words: the socket fills.
-                for frame in range(200):
-                    deaf.say("seek", frame=frame, **({"id": frame} if subprotocol else {}))
+                for dialect, deaf in crowd.items():
+                    for frame in range(200):
+                        deaf.say(
+                            "seek", frame=frame, **({} if dialect == "plain" else {"id": frame})
+                        )
                 if burst:
                     await watcher.second()
-            page = await until_one_more(impatient, watcher, before)
-            assert "slow, no acknowledgement, code 4408" in page
-            assert len(deaf.read_to_the_end()) > RECEIVE_BUFFER
+            pages = await until_closed(impatient, watcher, before, len(crowd))
+            assert all("slow, no acknowledgement, code 4408" in page for page in pages)
+        for dialect, deaf in crowd.items():
+            assert len(deaf.read_to_the_end()) > RECEIVE_BUFFER, dialect

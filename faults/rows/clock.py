@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
+
 from replayproject.backing import find_server, start_server
+from streaming.playback.protocol import SUBPROTOCOL
 
 from ..proxy import FaultProxy
 from ..report import Promise, Seen
@@ -16,7 +20,6 @@ from ..service import Service
 from ..stage import SETTLE_SECONDS, SLUG, Skip, Stage
 from ..viewers import Truth, audience
 
-LOG_TIME = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)", re.MULTILINE)
 HELD_UP_SECONDS = 0.5
 """Of stillness before the clock is set, beyond which libfaketime is what a row would show."""
 
@@ -97,16 +100,21 @@ def _set(file: Path, hours: int) -> None:
 async def _noticed(service: Service, hours: int) -> None:
     """Wait until the service's clock is the new one. Raises: Skip if it stays as it was."""
     for _ in range(50):
-        await service.get("/healthz")
-        said = LOG_TIME.findall(service.log())
-        if said and abs(_seconds(said[-1]) - time.time() - 3600 * hours) < 60:
+        if abs(await _clock(service) - time.time() - 3600 * hours) < 60:
             return
         await asyncio.sleep(0.1)
     raise Skip("libfaketime does not move this service's clock")
 
 
-def _seconds(said: str) -> float:
-    return datetime.strptime(said, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC).timestamp()
+async def _clock(service: Service) -> float:
+    """What a worker takes for the time, as its `pong` says: seconds since 1970."""
+    async with connect(service.websocket(SLUG), subprotocols=[Subprotocol(SUBPROTOCOL)]) as socket:
+        await socket.send(json.dumps({"action": "hello", "encoding": "rows"}))
+        await socket.send(json.dumps({"action": "ping", "t": 1}))
+        while True:
+            message = await socket.recv()
+            if isinstance(message, str) and "server_time" in (said := json.loads(message)):
+                return float(said["server_time"])
 
 
 async def _statistics(service: Service, viewers: int) -> list[str]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import multiprocessing
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.figures import percentile
 from streaming.client import connect
@@ -25,8 +29,28 @@ ENOUGH = 20
 TEXT, BINARY, CONTINUATION, PING = 0x1, 0x2, 0x0, 0x9
 FINAL, MASKED = 0x80, 0x80
 
-Flood = Callable[[Service, Stage], Awaitable[str]]
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is flooded, as a process of its own can be told. short: in the short form."""
+
+    port: int
+    short: bool
+
+    def seconds(self, long: float, short: float) -> float:
+        return short if self.short else long
+
+    def count(self, long: int, short: int) -> int:
+        return short if self.short else long
+
+
+Flood = Callable[[Target], Coroutine[Any, Any, str]]
 """Floods a service. Returns: how it was answered, in words."""
+
+
+def _run(flood: Flood, target: Target) -> str:
+    """In the flooder's process: the audience's clock must not stand still while this one works."""
+    return asyncio.run(flood(target))
 
 
 class RawSocket:
@@ -36,11 +60,11 @@ class RawSocket:
         self.reader, self.writer = reader, writer
 
     @classmethod
-    async def open(cls, service: Service, slug: str = SLUG) -> RawSocket:
+    async def open(cls, target: Target, slug: str = SLUG) -> RawSocket:
         """Connected and upgraded. Raises: OSError, RuntimeError if it is refused."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
         writer.write(
-            f"GET /ws/sessions/{slug}/ HTTP/1.1\r\nHost: 127.0.0.1:{service.port}\r\n"
+            f"GET /ws/sessions/{slug}/ HTTP/1.1\r\nHost: 127.0.0.1:{target.port}\r\n"
             "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
             "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
             "Sec-WebSocket-Protocol: replay.v1\r\n\r\n".encode()
@@ -121,7 +145,10 @@ def _row(flood: Flood) -> Callable[[Stage], Awaitable[Seen]]:
             before = percentile([*quiet], 99)
             memory = service.memory()
             quiet.clear()
-            told = await flood(service, stage)
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
+                target = Target(service.port, stage.short)
+                loop = asyncio.get_running_loop()
+                told = await loop.run_in_executor(other, _run, flood, target)
 
             async def enough() -> bool:
                 return len(quiet) >= ENOUGH
@@ -141,12 +168,12 @@ def _row(flood: Flood) -> Callable[[Stage], Awaitable[Seen]]:
     return run
 
 
-async def _commands(service: Service, stage: Stage) -> str:
+async def _commands(target: Target) -> str:
     """Seeks as fast as the socket takes them."""
-    flooder = await RawSocket.open(service)
+    flooder = await RawSocket.open(target)
     flooder.say("hello")
     with contextlib.suppress(OSError):
-        for i in range(stage.count(20_000, 5_000)):
+        for i in range(target.count(20_000, 5_000)):
             flooder.say("seek", frame=i)
             if i % 100 == 0:
                 await flooder.writer.drain()
@@ -155,11 +182,11 @@ async def _commands(service: Service, stage: Stage) -> str:
     return f"flooder closed with {code}"
 
 
-async def _pings(service: Service, stage: Stage) -> str:
-    flooder = await RawSocket.open(service)
+async def _pings(target: Target) -> str:
+    flooder = await RawSocket.open(target)
     flooder.say("hello")
     with contextlib.suppress(OSError):
-        for i in range(stage.count(200_000, 20_000)):
+        for i in range(target.count(200_000, 20_000)):
             flooder.frame(PING, b"x")
             if i % 200 == 0:
                 await flooder.writer.drain()
@@ -168,18 +195,18 @@ async def _pings(service: Service, stage: Stage) -> str:
     return f"flooder closed with {code}"
 
 
-async def _fragments(service: Service, stage: Stage) -> str:
+async def _fragments(target: Target) -> str:
     """A message that never ends, and one that is too large."""
-    flooder = await RawSocket.open(service)
+    flooder = await RawSocket.open(target)
     flooder.frame(TEXT, b"{", final=False)
     with contextlib.suppress(OSError):
-        for i in range(stage.count(200_000, 20_000)):
+        for i in range(target.count(200_000, 20_000)):
             flooder.frame(CONTINUATION, b" ", final=False)
             if i % 200 == 0:
                 await flooder.writer.drain()
     fragments = await flooder.close_code()
     flooder.close()
-    giant = await RawSocket.open(service)
+    giant = await RawSocket.open(target)
     with contextlib.suppress(OSError):
         giant.frame(TEXT, b" " * 50_000_000)
         await giant.writer.drain()
@@ -188,16 +215,16 @@ async def _fragments(service: Service, stage: Stage) -> str:
     return f"fragments closed with {fragments}, 50 MB with {code}"
 
 
-async def _handshakes(service: Service, stage: Stage) -> str:
+async def _handshakes(target: Target) -> str:
     """All at once; each says hello and goes."""
-    count = stage.count(10_000, 1_000)
+    count = target.count(10_000, 1_000)
     refused = 0
 
     async def one() -> None:
         nonlocal refused
         try:
             async with asyncio.timeout(60):
-                client = await RawSocket.open(service)
+                client = await RawSocket.open(target)
                 client.say("hello")
                 await client.reader.read(100)
                 client.close()
@@ -209,11 +236,11 @@ async def _handshakes(service: Service, stage: Stage) -> str:
     return f"{count - refused} of {count} served in {time.monotonic() - began:.1f} s"
 
 
-async def _trickle(service: Service, stage: Stage) -> str:
+async def _trickle(target: Target) -> str:
     """Handshakes that send a byte a second and never end."""
-    count = stage.count(1_000, 200)
+    count = target.count(1_000, 200)
     clients = await asyncio.gather(
-        *(asyncio.open_connection("127.0.0.1", service.port) for _ in range(count))
+        *(asyncio.open_connection("127.0.0.1", target.port) for _ in range(count))
     )
     request = b"GET /ws/sessions/bench/ HTTP/1.1\r\nX-Slow: "
     began = time.monotonic()
@@ -245,20 +272,20 @@ async def _trickle(service: Service, stage: Stage) -> str:
     return f"{count} closed after at most {took:.0f} s"
 
 
-async def _body(service: Service, stage: Stage) -> str:
+async def _body(target: Target) -> str:
     """A POST of a gigabyte by nobody in particular, again and again."""
-    until = time.monotonic() + stage.seconds(10, 3)
+    until = time.monotonic() + target.seconds(10, 3)
     number = 0
     while time.monotonic() < until:
-        said = await _post(service, stage)
+        said = await _post(target)
         number += 1
     return f"{number} answered: {said}"
 
 
-async def _post(service: Service, stage: Stage) -> str:
-    size = stage.count(1_000_000_000, 100_000_000)
-    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
-    head = f"POST /api/sessions HTTP/1.1\r\nHost: 127.0.0.1:{service.port}\r\n"
+async def _post(target: Target) -> str:
+    size = target.count(1_000_000_000, 100_000_000)
+    reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
+    head = f"POST /api/sessions HTTP/1.1\r\nHost: 127.0.0.1:{target.port}\r\n"
     writer.write(f"{head}Content-Length: {size}\r\n\r\n".encode())
     sent = 0
     piece = bytes(1 << 20)
@@ -278,17 +305,17 @@ async def _post(service: Service, stage: Stage) -> str:
     return f"{said} after {sent / 1e6:.0f} MB"
 
 
-async def _room(service: Service, stage: Stage) -> str:
+async def _room(target: Target) -> str:
     """A room of a thousand, one of whom seeks as often as it may."""
     members = []
-    for _ in range(stage.count(1_000, 200)):
-        member = await RawSocket.open(service)
+    for _ in range(target.count(1_000, 200)):
+        member = await RawSocket.open(target)
         member.say("hello", fields=["x"], window=32)
         member.say("join", room="crowd")
         members.append(member)
     drains = [asyncio.create_task(m.close_code(within=120)) for m in members]
     flooder = members[0]
-    until = time.monotonic() + stage.seconds(20, 5)
+    until = time.monotonic() + target.seconds(20, 5)
     number = 0
     with contextlib.suppress(OSError):
         while time.monotonic() < until:
@@ -304,10 +331,10 @@ async def _room(service: Service, stage: Stage) -> str:
     return f"{number} seeks for {len(members)} members"
 
 
-async def _joins(service: Service, stage: Stage) -> str:
+async def _joins(target: Target) -> str:
     """Joins and leaves of rooms with names made up, as fast as they may."""
-    flooders = [await RawSocket.open(service) for _ in range(10)]
-    until = time.monotonic() + stage.seconds(20, 5)
+    flooders = [await RawSocket.open(target) for _ in range(10)]
+    until = time.monotonic() + target.seconds(20, 5)
     number = 0
     for flooder in flooders:
         flooder.say("hello", fields=["x"])

@@ -2,8 +2,8 @@
 
 Answers whose address carries the recording's version never change: `set_immutable`. All others
 carry a weak ETag made from the session's version and its last change, and are revalidated each
-time: `revalidated`. The bodies asked for last are kept, packed, so that the thousands who open a
-page at the same moment cost one building and one packing.
+time: `revalidated`, `about_session`. The bodies asked for last are kept, packed, so that the
+thousands who open a page at the same moment cost one building and one packing.
 """
 
 from __future__ import annotations
@@ -75,6 +75,22 @@ def set_immutable(response: HttpResponseBase, tag: str, *, shared: bool) -> None
         return
     response["ETag"] = tag
     response["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
+
+
+async def about_session(
+    request: HttpRequest, session: Session, build: Build, *names: str, personal: bool = False
+) -> HttpResponse:
+    """`revalidated`, for a body made from one session's rows or recording.
+
+    Args:
+        request: the client's.
+        session: what the body is about.
+        build: makes it.
+        names: tell it from the session's other bodies.
+        personal: not everybody who may see the session gets the same.
+    """
+    shared = session.access == Session.Access.PUBLIC and not personal
+    return await revalidated(request, session_tag(session, *names), build, shared=shared)
 
 
 async def revalidated(

@@ -14,6 +14,8 @@ from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, ValidationError
 from pydantic import Field
 
+from ..f1_front_end import refused_import
+
 logger = logging.getLogger(__name__)
 
 CODES: dict[int, str] = {
@@ -32,8 +34,13 @@ CODES: dict[int, str] = {
     500: "internal_error",
     501: "not_available",
     503: "unavailable",
+    507: "insufficient_storage",
 }
 """The code of an error that has none of its own."""
+
+
+REFUSED_BY = "refused_by"
+"""Attribute of an answer: the name of the limit that was reached, for the figures."""
 
 
 class ErrorOut(Schema):
@@ -44,7 +51,9 @@ class ErrorOut(Schema):
 
 
 class ApiError(Exception):
-    """An answer other than success. status: HTTP; code: for programs; message: for people."""
+    """An answer other than success. status: HTTP; code: for programs; message: for people; limit:
+    the name of the limit that refused it, or "".
+    """
 
     def __init__(
         self,
@@ -53,19 +62,29 @@ class ApiError(Exception):
         *,
         code: str = "",
         headers: Mapping[str, str] | None = None,
+        limit: str = "",
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code or CODES.get(status, "error")
         self.message = message
         self.headers = dict(headers or {})
+        self.limit = limit
+        self.more: Mapping[str, Any] = {}
+        """Fields of the answer beside these."""
 
 
 def error_response(
-    status: int, message: str, *, code: str = "", headers: Mapping[str, str] | None = None
+    status: int,
+    message: str,
+    *,
+    code: str = "",
+    headers: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> HttpResponse:
-    """An error's answer; never kept by a cache."""
-    body = json.dumps({"code": code or CODES.get(status, "error"), "message": message})
+    """An error's answer; never kept by a cache. more: fields beside code and message."""
+    about = {"code": code or CODES.get(status, "error"), "message": message}
+    body = json.dumps({**about, **(more or {})})
     response = HttpResponse(body, status=status, content_type="application/json")
     response["Cache-Control"] = "no-store"
     for name, value in (headers or {}).items():
@@ -86,7 +105,11 @@ def register(api: NinjaAPI) -> None:
     """Make `api` answer every error in our form."""
 
     def on_api_error(_: HttpRequest, error: ApiError) -> HttpResponse:
-        return error_response(error.status, error.message, code=error.code, headers=error.headers)
+        answer = error_response(
+            error.status, error.message, code=error.code, headers=error.headers, more=error.more
+        )
+        setattr(answer, REFUSED_BY, error.limit)
+        return answer
 
     def on_not_found(_: HttpRequest, error: Http404) -> HttpResponse:
         return error_response(404, str(error) or "Nothing is here.")
@@ -94,8 +117,9 @@ def register(api: NinjaAPI) -> None:
     def on_http_error(_: HttpRequest, error: HttpError) -> HttpResponse:
         return error_response(error.status_code, error.message)
 
-    def on_invalid(_: HttpRequest, error: ValidationError) -> HttpResponse:
-        return error_response(422, describe(error.errors))
+    def on_invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+        more = refused_import(request.method or "", request.path, request.body)
+        return error_response(422, describe(error.errors), more=more)
 
     def on_bug(request: HttpRequest, error: Exception) -> HttpResponse:
         logger.error("%s %s failed", request.method, request.path, exc_info=error)

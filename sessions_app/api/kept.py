@@ -10,9 +10,11 @@ from pathlib import Path
 from threading import Lock
 from typing import cast
 
+from django.conf import settings
 from django.http import HttpRequest
 
 from ..credentials import Credentials
+from ..rates import ByteAllowance
 from ..recording.file import Recording
 
 KEPT = "replay.kept"
@@ -25,6 +27,9 @@ KEPT_BODY_BYTES = 512_000
 MAX_OPEN = 16
 """Files open at once. Opening one costs its summary (some ms for two hours), an open one only
 a descriptor."""
+
+
+HOUR_SECONDS = 3600.0
 
 
 class Bodies:
@@ -98,12 +103,14 @@ class Kept:
         bodies: those built last.
         recordings: those read last.
         credentials: tokens and links seen last.
+        uploads: what each address, user and token may still upload; see `allowances.py`.
     """
 
     def __init__(self) -> None:
         self.bodies = Bodies()
         self.recordings = OpenRecordings()
         self.credentials = Credentials()
+        self.uploads = ByteAllowance(settings.UPLOAD_BYTES_PER_HOUR, HOUR_SECONDS)
 
 
 def kept_of(request: HttpRequest) -> Kept:

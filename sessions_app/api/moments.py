@@ -12,7 +12,7 @@ from ninja import Path, Query, Router
 from ..lap_telemetry import LapTelemetry, NoDistance, channel_names, lap_telemetry
 from ..models import Geometry, Lap, Session
 from ..recording import MISSING, Columns, Field, FieldKind
-from .caching import revalidated, session_tag
+from .caching import about_session
 from .errors import ApiError, ErrorOut
 from .recordings import columns_of, schema_of
 from .schemas import StandingOut, StandingsOut, TelemetryOut
@@ -51,15 +51,20 @@ async def get_standings(
     async def build() -> StandingsOut:
         at = max(0, session.frame_count - 1) if frame is None else frame
         columns = await columns_of(request, session, at, at + 1)
-        if "position" not in columns.schema:
+        found = standings_of(columns, at)
+        if found is None:
             raise ApiError(404, f"Session {slug!r} has no standings.", code="no_standings")
-        return StandingsOut(
-            frame=at,
-            time=round(at / session.frame_rate, 3),
-            standings=_standings(columns),
-        )
+        return found
 
-    return await _answer(request, session, f"standings {frame}", build)
+    return await about_session(request, session, build, f"standings {frame}")
+
+
+def standings_of(columns: Columns, frame: int) -> StandingsOut | None:
+    """Order and gaps; None where the recording has no positions. columns: of that one frame."""
+    if "position" not in columns.schema:
+        return None
+    time = round(frame / columns.schema.frame_rate, 3)
+    return StandingsOut(frame=frame, time=time, standings=_standings(columns))
 
 
 def _standings(columns: Columns) -> list[StandingOut]:
@@ -81,10 +86,10 @@ def _shown(field: Field, sample: int) -> int | float | str | None:
         return None
     if field.labels:
         return field.labels[sample] if 0 <= sample < len(field.labels) else None
-    return sample if field.scale == 1 else round(sample * field.scale, _decimals(field))
+    return sample if field.scale == 1 else round(sample * field.scale, decimals_of(field))
 
 
-def _decimals(field: Field) -> int:
+def decimals_of(field: Field) -> int:
     """Digits after the point that the field's scale can fill."""
     return max(0, math.ceil(-math.log10(field.scale)))
 
@@ -109,43 +114,58 @@ async def get_lap_telemetry(
     session = await session_for(request, slug)
 
     async def build() -> TelemetryOut:
-        row, start_frame, end_frame = await _lap(session, entity, lap)
-        schema = await schema_of(request, session)
-        if schema is None:
-            raise ApiError(404, f"Session {slug!r} has no recording yet: {session.state}.")
-        wanted = None if fields is None else [name.strip() for name in fields.split(",")]
-        try:
-            channels = channel_names(schema, wanted)
-        except KeyError as error:
-            raise ApiError(422, str(error.args[0])) from error
-        margin = round(CLOCK_MARGIN_SECONDS * session.frame_rate)
-        begin = max(0, start_frame - margin)
-        # One frame more closes the lap: its first sample is the next lap's start.
-        end = min(end_frame + 1, session.frame_count)
-        columns = await columns_of(
-            request, session, begin, min(end + margin, session.frame_count), entity
+        return await read_lap_telemetry(request, session, entity, lap, step=step, fields=fields)
+
+    name = f"telemetry {entity} {lap} {step} {fields}"
+    return await about_session(request, session, build, name)
+
+
+async def read_lap_telemetry(
+    request: HttpRequest,
+    session: Session,
+    entity: str,
+    lap: int,
+    *,
+    step: float,
+    fields: str | None = None,
+) -> TelemetryOut:
+    """One lap over distance; the arguments are those of the operation above.
+
+    Raises: ApiError 404, 422, 503.
+    """
+    row, start_frame, end_frame = await lap_of(session, entity, lap)
+    schema = await schema_of(request, session)
+    if schema is None:
+        raise ApiError(404, f"Session {session.slug!r} has no recording yet: {session.state}.")
+    wanted = None if fields is None else [name.strip() for name in fields.split(",")]
+    try:
+        channels = channel_names(schema, wanted)
+    except KeyError as error:
+        raise ApiError(422, str(error.args[0])) from error
+    margin = round(CLOCK_MARGIN_SECONDS * session.frame_rate)
+    begin = max(0, start_frame - margin)
+    # One frame more closes the lap: its first sample is the next lap's start.
+    end = min(end_frame + 1, session.frame_count)
+    columns = await columns_of(
+        request, session, begin, min(end + margin, session.frame_count), entity
+    )
+    length = await Geometry.objects.filter(session=session).values_list("length").afirst()
+    try:
+        result = await asyncio.to_thread(
+            lap_telemetry,
+            columns,
+            length=None if length is None else length[0],
+            step=step,
+            channels=channels,
+            lap=(start_frame - begin, end - begin),
+            standing_start=lap == 1,
         )
-        length = await Geometry.objects.filter(session=session).values_list("length").afirst()
-        try:
-            result = await asyncio.to_thread(
-                lap_telemetry,
-                columns,
-                length=None if length is None else length[0],
-                step=step,
-                channels=channels,
-                lap=(start_frame - begin, end - begin),
-                standing_start=lap == 1,
-            )
-        except NoDistance as error:
-            raise ApiError(
-                404, f"Lap {lap} of {entity!r}: {error}.", code="no_telemetry"
-            ) from error
-        return _telemetry(row, result, columns)
-
-    return await _answer(request, session, f"telemetry {entity} {lap} {step} {fields}", build)
+    except NoDistance as error:
+        raise ApiError(404, f"Lap {lap} of {entity!r}: {error}.", code="no_telemetry") from error
+    return _telemetry(row, result, columns)
 
 
-async def _lap(session: Session, entity: str, number: int) -> tuple[Lap, int, int]:
+async def lap_of(session: Session, entity: str, number: int) -> tuple[Lap, int, int]:
     """The lap, its first frame and the one after its last. Raises: ApiError 404."""
     known = "\x00" not in entity
     row = (
@@ -169,7 +189,7 @@ def _telemetry(lap: Lap, result: LapTelemetry, columns: Columns) -> TelemetryOut
     for name, values in result.channels.items():
         field = columns.schema[name]
         # Between two frames there is one digit more to tell, but not of what is held.
-        digits = _decimals(field) + (field.kind is not FieldKind.HELD) or None
+        digits = decimals_of(field) + (field.kind is not FieldKind.HELD) or None
         channels[name] = [None if math.isnan(v) else round(v, digits) for v in values.tolist()]
     return TelemetryOut(
         entity=columns.schema.entities[0],
@@ -183,8 +203,3 @@ def _telemetry(lap: Lap, result: LapTelemetry, columns: Columns) -> TelemetryOut
         channels=channels,
         units=dict(result.units),
     )
-
-
-async def _answer(request: HttpRequest, session: Session, name: str, build: Any) -> HttpResponse:
-    shared = session.access == Session.Access.PUBLIC
-    return await revalidated(request, session_tag(session, name), build, shared=shared)

@@ -7,7 +7,8 @@ import asyncio
 from django.http import HttpRequest
 
 from ..models import Session
-from ..recording import Columns, RecordingError, Schema
+from ..recording import Columns, Field, RecordingError, Schema
+from ..recording.fields import default_segment_frames
 from ..recording.file import Recording
 from .errors import ApiError
 from .kept import kept_of
@@ -17,7 +18,23 @@ async def schema_of(request: HttpRequest, session: Session) -> Schema | None:
     """What the session's frames hold; None while it has no recording. Raises: ApiError 503."""
     if not session.version:
         return None
+    if session.state == Session.State.LIVE:
+        return await _live_schema(session)
     return (await _opened(request, session)).schema
+
+
+async def _live_schema(session: Session) -> Schema | None:
+    """Of the frames that its producer sends; None of pictures."""
+    fields = session.live.get("fields")
+    if not fields:
+        return None
+    rows = session.entities.order_by("index").values_list("code", flat=True)
+    return Schema(
+        tuple(Field.from_dict(field) for field in fields),
+        tuple([code async for code in rows]),
+        session.frame_rate,
+        default_segment_frames(session.frame_rate),
+    )
 
 
 async def columns_of(
@@ -41,7 +58,7 @@ async def columns_of(
 
 
 async def _opened(request: HttpRequest, session: Session) -> Recording:
-    if not session.version:
+    if not session.version or session.state == Session.State.LIVE:
         raise ApiError(404, f"Session {session.slug!r} has no recording yet: {session.state}.")
     try:
         recordings = kept_of(request).recordings

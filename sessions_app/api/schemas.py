@@ -9,6 +9,7 @@ from ninja import Schema
 from pydantic import AfterValidator, ConfigDict, Field
 
 from ..access import OLDER_NAMES
+from .errors import ErrorOut
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 Point = tuple[float, float]
@@ -277,6 +278,49 @@ class CoverageOut(Schema):
     last: datetime | None
 
 
+class CrossingDifferenceOut(Schema):
+    """A crossing of the line after which the recording has another order than the lap table."""
+
+    entity: str
+    lap: int = Field(description="That it ended.")
+    place: int = Field(description="In the recording, among those that had not retired.")
+    official: int = Field(description="By the times of crossing.")
+
+
+class CrossingAgreementOut(Schema):
+    """The order at each crossing of the line, compared with the lap table."""
+
+    compared: int
+    agreeing: int
+    share: float | None
+    differences: list[CrossingDifferenceOut] = Field(description="The first fifty.")
+
+
+class OrderAgreementOut(Schema):
+    """The order, compared with the official feed outside 2 s around its changes."""
+
+    seconds: float
+    car_seconds: float
+    leader: float | None = Field(description="Share of the seconds.")
+    cars: float | None = Field(description="Share of the car-seconds.")
+
+
+class GapAgreementOut(Schema):
+    """Gaps to the leader, compared with the official ones; seconds of difference."""
+
+    rows: int
+    median: float | None
+    p99: float | None
+
+
+class AgreementOut(Schema):
+    """How far the standings agree with the source's official tables; null without such a table."""
+
+    crossings: CrossingAgreementOut | None
+    order: OrderAgreementOut | None
+    gaps: GapAgreementOut | None
+
+
 class ImportReportOut(Schema):
     """What an import left out, what it read and what is a guess."""
 
@@ -286,6 +330,7 @@ class ImportReportOut(Schema):
     files_left_out: int
     records_left_out: int
     unseen_share: float | None = Field(description="Of all samples, 0 to 1.")
+    agreement: AgreementOut | None = None
     estimated: list[str]
     missing_tables: list[str]
     tables: list[CoverageOut]
@@ -335,6 +380,42 @@ class TelemetryOut(Schema):
     units: dict[str, str]
 
 
+class ComparedLapOut(Schema):
+    """One of the laps that are compared, in the order in which they were asked for."""
+
+    session: str = Field(description="The slug.")
+    version: str
+    title: str
+    kind: str
+    year: int | None
+    entity: str = Field(description="The code.")
+    name: str
+    team: str
+    colour: str
+    lap: int
+    duration: float | None = Field(description="Official, in seconds.")
+    sectors: list[float | None]
+    start_frame: int = Field(description="Of the lap in its session.")
+
+
+class ComparisonOut(Schema):
+    """Laps at common points. Every innermost list is as long as `axis`."""
+
+    by: Literal["distance", "time"]
+    step: float
+    axis: list[float] = Field(
+        description="Metres from the start line on the first lap's circuit, or seconds."
+    )
+    laps: list[ComparedLapOut]
+    samples: dict[str, list[list[float | None]]] = Field(
+        description="By field a list for each lap; also time (by distance) or distance (by time)."
+    )
+    units: dict[str, str]
+    delta: list[list[float | None]] = Field(
+        description="How far each lap is behind the first: seconds by distance, metres by time."
+    )
+
+
 Access = Annotated[
     Literal["public", "unlisted", "login", "private", "staff"] | None,
     Field(
@@ -359,6 +440,19 @@ class NamedImport(Schema):
         ),
     ]
     slug: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,79}$")] | None = None
+    format: (
+        Annotated[
+            str,
+            Field(
+                pattern=r"^[a-z0-9_-]{1,40}$",
+                description="The importer's name; the format is recognised if left out.",
+            ),
+        ]
+        | None
+    ) = None
+    strict: bool = Field(
+        default=False, description="Refuse a source of which anything would be left out."
+    )
     access: Access = None
     refresh: bool = False
 
@@ -373,6 +467,92 @@ class FastF1Import(Schema):
     session_type: Literal["R", "Q", "S", "SQ", "SS", "FP1", "FP2", "FP3"] = "R"
     access: Access = None
     refresh: bool = False
+
+
+class UploadImport(Schema):
+    """Import what was uploaded."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    upload: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", description="As POST uploads said.")]
+    format: Annotated[
+        Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")] | None,
+        Field(description="Name of the importer; left out: told by the content."),
+    ] = None
+    slug: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,79}$")] | None = None
+    title: Annotated[str, Field(max_length=200)] = ""
+    access: Access = None
+    refresh: bool = False
+
+
+class FetchImport(Schema):
+    """Import a session from a server that has it, such as OpenF1's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$", description="openf1.")]
+    year: Annotated[int, Field(ge=1950, le=2100)]
+    circuit: Annotated[
+        str, Field(min_length=1, max_length=60, description="As people call it: monaco.")
+    ]
+    session: Annotated[
+        str, Field(max_length=40, description="race, qualifying, practice 1… or R, Q, FP1…")
+    ] = "race"
+    slug: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,79}$")] | None = None
+    title: Annotated[str, Field(max_length=200)] = ""
+    access: Access = None
+    refresh: bool = False
+
+
+class UploadOut(Schema):
+    """A whole upload."""
+
+    upload: str = Field(description="Names it in POST sessions.")
+    name: str = Field(description="Of its one file, or of the folder of its files.")
+    files: int
+    bytes: int
+    expires: datetime = Field(description="When it is removed, unless an import needs it.")
+
+
+class SessionChange(Schema):
+    """What of a session is to be changed; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    access: Access = None
+    owner: Annotated[
+        Annotated[str, Field(max_length=150)] | None,
+        Field(description="User name; empty for nobody. Staff only."),
+    ] = None
+    groups: Annotated[
+        Annotated[list[Annotated[str, Field(max_length=150)]], Field(max_length=100)] | None,
+        Field(description="Names of the groups whose members may watch. Staff only."),
+    ] = None
+
+
+class SessionSettingsOut(Schema):
+    """What PATCH changes, as it is now."""
+
+    slug: str
+    title: str
+    access: Literal["public", "unlisted", "login", "private"]
+    owner: str = Field(description="User name, or empty.")
+    groups: list[str]
+
+
+class ClearedOut(Schema):
+    """What is kept is named by its content, and never stale: there was nothing to clear."""
+
+    cleared: int = 0
+
+
+class ImportRefusedOut(ErrorOut):
+    """Why no import has begun."""
+
+    session_id: str = Field(
+        "", description="The slug that it would have, where year, round and type were given."
+    )
 
 
 class ImportOut(Schema):

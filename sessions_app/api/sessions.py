@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
@@ -10,29 +10,21 @@ from ninja import Query, Router, Schema
 from pydantic import Field
 
 from ..access import listing
-from ..jobs import FAILED
-from ..models import Entity, Geometry, ImportJob, Session
+from ..models import Entity, Session
 from ..visitors import listed
-from .caching import entity_tag, revalidated, session_tag
+from . import bodies
+from .caching import about_session, entity_tag, revalidated
 from .errors import ApiError, ErrorOut
 from .recordings import schema_of
 from .schemas import (
-    BoundsOut,
     ClassificationOut,
-    EntityOut,
-    EventOut,
     EventsOut,
     GeometryOut,
     ImportReportOut,
-    JobOut,
-    LapOut,
     LapsOut,
-    RecordingSchemaOut,
     SessionDetail,
-    SessionLinks,
     SessionOut,
     SessionPage,
-    StintOut,
 )
 from .visitors import is_staff, session_for, visitor_of
 
@@ -81,7 +73,7 @@ async def list_sessions(
         ordered = page.order_by(F("start_time").desc(nulls_last=True), "slug")
         return SessionPage(
             items=[
-                SessionOut(**_summary(s, s.entity_count))
+                SessionOut(**bodies.summary(s, s.entity_count))
                 async for s in ordered[first : first + filters.page_size]
             ],
             count=count,
@@ -112,28 +104,6 @@ def _filtered(filters: SessionFilter) -> QuerySet[Session]:
     return sessions
 
 
-def _summary(session: Session, entity_count: int) -> dict[str, Any]:
-    """The fields of `SessionOut`."""
-    return {
-        "slug": session.slug,
-        "title": session.title,
-        "kind": session.kind,
-        "state": session.state,
-        "access": session.access,
-        "loading": session.loading,
-        "progress": session.progress,
-        "message": session.message,
-        "year": session.year,
-        "round": session.round,
-        "start_time": session.start_time,
-        "duration": session.duration,
-        "frame_rate": session.frame_rate,
-        "frame_count": session.frame_count,
-        "version": session.version,
-        "entity_count": entity_count,
-    }
-
-
 @router.get(
     "sessions/{slug:slug}",
     response={200: SessionDetail, **ERRORS, 503: ErrorOut},
@@ -148,61 +118,11 @@ async def get_session(request: HttpRequest, slug: str) -> HttpResponse:
     staff = bool(session.message) and await is_staff(request)
 
     async def build() -> SessionDetail:
-        entities = [
-            EntityOut(**row)
-            async for row in session.entities.values(
-                "index", "code", "name", "number", "team", "colour", "kind", "attributes"
-            ).order_by("index")
-        ]
-        job = await ImportJob.objects.filter(session=session).order_by("-created_at").afirst()
-        metadata = await Session.objects.values_list("metadata", flat=True).aget(pk=session.pk)
         schema = await schema_of(request, session)
-        return SessionDetail(
-            **_summary(session, len(entities)),
-            metadata=metadata,
-            schema=None if schema is None else RecordingSchemaOut(**schema.as_dict()),
-            entities=entities,
-            job=None if job is None else _job(job, staff),
-            links=_links(session),
-        )
+        return await bodies.detail(session, schema, staff=staff)
 
-    if staff:
-        tag = session_tag(session, "session", "staff")
-        return await revalidated(request, tag, build, shared=False)
-    return await _answer(request, session, "session", build)
-
-
-def _job(job: ImportJob, staff: bool) -> JobOut:
-    """Why an import failed may show paths of this machine and values of the source."""
-    out = JobOut.from_orm(job)
-    if job.error and not staff:
-        out.error = out.message = FAILED
-    return out
-
-
-def _links(session: Session) -> SessionLinks:
-    base = f"/api/sessions/{session.slug}"
-    versioned = f"{base}/{session.version}" if session.version else None
-    return SessionLinks(
-        page=f"/sessions/{session.slug}/",
-        socket=f"/ws/sessions/{session.slug}/",
-        geometry=f"{base}/geometry",
-        events=f"{base}/events",
-        laps=f"{base}/laps",
-        standings=f"{base}/standings",
-        classification=f"{base}/classification",
-        report=f"{base}/report",
-        frames=f"{base}/frames",
-        segments=versioned and f"{versioned}/segments",
-        recording=versioned and f"{versioned}/recording",
-    )
-
-
-async def _answer(request: HttpRequest, session: Session, *parts: Any) -> HttpResponse:
-    """The last of `parts` builds the body, the others tell it from the session's other bodies."""
-    *names, build = parts
-    shared = session.access == Session.Access.PUBLIC
-    return await revalidated(request, session_tag(session, *names), build, shared=shared)
+    names = ("session", "staff") if staff else ("session",)
+    return await about_session(request, session, build, *names, personal=staff)
 
 
 @router.get(
@@ -216,39 +136,12 @@ async def get_geometry(request: HttpRequest, slug: str) -> HttpResponse:
     session = await session_for(request, slug)
 
     async def build() -> GeometryOut:
-        geometry = await Geometry.objects.filter(session=session).afirst()
-        if geometry is None:
+        found = await bodies.geometry(session)
+        if found is None:
             raise ApiError(404, f"Session {slug!r} has no geometry.", code="no_geometry")
-        shapes = geometry.shapes
-        return GeometryOut(
-            kind=geometry.kind,
-            unit=geometry.unit,
-            bounds=BoundsOut(
-                x_min=geometry.x_min,
-                y_min=geometry.y_min,
-                x_max=geometry.x_max,
-                y_max=geometry.y_max,
-            ),
-            rotation=geometry.rotation,
-            length=geometry.length,
-            origin=shapes.get("origin"),
-            **{
-                name: shapes.get(name, [])
-                for name in (
-                    "centre_line",
-                    "inner_edge",
-                    "outer_edge",
-                    "pit_lane",
-                    "lines",
-                    "sectors",
-                    "marshal_sectors",
-                    "drs_zones",
-                    "corners",
-                )
-            },
-        )
+        return found
 
-    return await _answer(request, session, "geometry", build)
+    return await about_session(request, session, build, "geometry")
 
 
 class EventFilter(Schema):
@@ -280,17 +173,9 @@ async def get_events(
             events = events.filter(kind__in=[k.strip() for k in filters.kind.split(",")])
         if filters.entity is not None:
             events = events.filter(entity=filters.entity)
-        rows = events.order_by("frame", "pk").values(
-            "frame", "kind", "message", "entity", "value", "lap", "sector"
-        )
-        return EventsOut(
-            events=[
-                EventOut(**row, time=round(row["frame"] / session.frame_rate, 3))
-                async for row in rows
-            ]
-        )
+        return await bodies.events(session, events)
 
-    return await _answer(request, session, "events", filters.model_dump_json(), build)
+    return await about_session(request, session, build, "events", filters.model_dump_json())
 
 
 @router.get(
@@ -310,28 +195,9 @@ async def get_laps(
     session = await session_for(request, slug)
 
     async def build() -> LapsOut:
-        laps, stints = session.laps.all(), session.stints.all()
-        if entity is not None:
-            laps, stints = laps.filter(entity__code=entity), stints.filter(entity__code=entity)
-        order = ("entity__index", "number")
-        return LapsOut(
-            laps=[
-                LapOut(entity=row.pop("code"), **row)
-                async for row in laps.order_by(*order).values(
-                    *(name for name in LapOut.model_fields if name != "entity"),
-                    code=F("entity__code"),
-                )
-            ],
-            stints=[
-                StintOut(entity=row.pop("code"), **row)
-                async for row in stints.order_by(*order).values(
-                    *(name for name in StintOut.model_fields if name != "entity"),
-                    code=F("entity__code"),
-                )
-            ],
-        )
+        return await bodies.laps(session, entity)
 
-    return await _answer(request, session, "laps", entity or "", build)
+    return await about_session(request, session, build, "laps", entity or "")
 
 
 @router.get(
@@ -345,11 +211,9 @@ async def get_classification(request: HttpRequest, slug: str) -> HttpResponse:
     session = await session_for(request, slug)
 
     async def build() -> ClassificationOut:
-        metadata = await Session.objects.values_list("metadata", flat=True).aget(pk=session.pk)
-        found = metadata.get("classification") or {"source": "", "order": []}
-        return ClassificationOut(**found)
+        return await bodies.classification(session)
 
-    return await _answer(request, session, "classification", build)
+    return await about_session(request, session, build, "classification")
 
 
 @router.get(
@@ -365,13 +229,10 @@ async def get_report(request: HttpRequest, slug: str) -> HttpResponse:
     staff = await is_staff(request)
 
     async def build() -> ImportReportOut:
-        report = await Session.objects.values_list("report", flat=True).aget(pk=session.pk)
-        if not report:
+        report = await bodies.report(session, staff=staff)
+        if report is None:
             raise ApiError(404, f"Session {slug!r} has no import report.", code="no_report")
-        if not staff:
-            findings = [{**finding, "examples": []} for finding in report["findings"]]
-            report = {**report, "findings": findings}
-        return ImportReportOut(**report)
+        return report
 
-    tag = session_tag(session, "report", "staff" if staff else "")
-    return await revalidated(request, tag, build, shared=False)
+    name = "staff" if staff else ""
+    return await about_session(request, session, build, "report", name, personal=True)

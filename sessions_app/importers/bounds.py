@@ -28,6 +28,10 @@ MAX_FIELD = 10_000
 MAX_DEPTH = 8
 """Folders within each other; `race/driver_number=7/location.parquet` is two."""
 _BLOCK = 1 << 20
+_GZIP = b"\x1f\x8b"
+"""What gzip files begin with; archives of trace files name them .json all the same."""
+HEAD = 4096
+"""Bytes of a file that tell what it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class Allowance:
             )
 
     def read(self, path: Path, most: int | None = None) -> bytearray:
-        """A regular file's bytes, unpacked if its name ends with .gz.
+        """A regular file's bytes, unpacked if its name ends with .gz or its bytes are gzip's.
 
         most: a bound of its own for this file, in bytes.
         Raises: SourceTooLarge beyond a bound; ImportSourceError for what is no regular file, or no
@@ -87,7 +91,9 @@ class Allowance:
         """
         data = bytearray()
         with open_regular(path) as stream:
-            blocks = _unpacked(stream, path) if path.suffix.lower() == ".gz" else _blocks(stream)
+            packed = path.suffix.lower() == ".gz" or stream.read(2) == _GZIP
+            stream.seek(0)
+            blocks = _unpacked(stream, path) if packed else _blocks(stream)
             for block in blocks:
                 self.take_bytes(path, len(block))
                 data += block
@@ -96,6 +102,25 @@ class Allowance:
                         f"more than {most:,} bytes found: expected fewer", file=path
                     )
         return data
+
+
+def head_of(path: Path, most: int = HEAD) -> bytes:
+    """The first bytes of a file, unpacked; b"" for what is no regular file or cannot be unpacked.
+
+    For recognising a format: nothing is counted.
+    """
+    if not is_regular(path):
+        return b""
+    try:
+        with open_regular(path) as stream:
+            packed = stream.read(2) == _GZIP
+            stream.seek(0)
+            if not packed:
+                return stream.read(most)
+            with gzip.GzipFile(fileobj=stream) as unpacking:
+                return unpacking.read(most)
+    except (OSError, EOFError, zlib.error, ImportSourceError):
+        return b""
 
 
 def open_regular(path: Path) -> BinaryIO:

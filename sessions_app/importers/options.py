@@ -9,6 +9,23 @@ from .bounds import Bounds
 
 
 @dataclass(frozen=True, slots=True)
+class Downloads:
+    """Where sessions are fetched from, and where what was fetched is kept.
+
+    Attributes:
+        folder: of everything that was fetched.
+        openf1_url: of an OpenF1 server, with a slash at its end.
+        openf1_per_minute: requests that it allows.
+        backoff: seconds before a request is tried again, doubled each time.
+    """
+
+    folder: Path
+    openf1_url: str = "https://api.openf1.org/v1/"
+    openf1_per_minute: float = 30.0
+    backoff: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class ImportOptions:
     """Options of an import.
 
@@ -19,8 +36,11 @@ class ImportOptions:
         lead: seconds kept before the start.
         tail: seconds kept after the last car's finish.
         frame_rate: frames a second; None for the source's usual rate.
-        year: of the season, where the source does not have it.
+        year: of the season, where the source does not have it; or of the session to be fetched.
         round: of the season, likewise.
+        circuit: of the session to be fetched, as people call it: "monaco".
+        session: likewise: "race", "qualifying", or a short form as "R", "FP1".
+        downloads: for sessions that are fetched; None where nothing may be.
         bounds: limits of bytes, rows and files that are read.
         strict: refuse a source of which anything cannot be believed, instead of leaving that out.
     """
@@ -33,5 +53,8 @@ class ImportOptions:
     frame_rate: float | None = None
     year: int | None = None
     round: int | None = None
+    circuit: str = ""
+    session: str = ""
+    downloads: Downloads | None = None
     bounds: Bounds = field(default_factory=Bounds)
     strict: bool = False

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..agreement import lines as agreement_lines
 from .errors import ImportSourceError
 from .text import cleaned
 
@@ -87,6 +88,7 @@ class Report:
         self.missing: list[str] = []
         self.estimated: list[str] = []
         self.unseen_share: float | None = None
+        self.agreement: dict[str, Any] | None = None
 
     def leave_out(
         self,
@@ -183,6 +185,7 @@ class Report:
             "files_left_out": self.left_out(Done.FILE),
             "records_left_out": self.left_out(Done.RECORD),
             "unseen_share": self.unseen_share,
+            "agreement": self.agreement,
             "estimated": list(self.estimated),
             "missing_tables": list(self.missing),
             "tables": [
@@ -228,6 +231,8 @@ def summary(report: dict[str, Any]) -> list[str]:
     ]
     if report["unseen_share"] is not None:
         lines.append(f"not seen: {report['unseen_share']:.2%} of all samples")
+    # Reports of older imports have none.
+    lines += agreement_lines(report.get("agreement") or {})
     for table in report["tables"]:
         span = f", {table['first'][:19]} to {table['last'][:19]}" if table["first"] else ""
         lines.append(

@@ -163,7 +163,8 @@ class ImportResult:
 
     Attributes:
         title: at most 200 characters.
-        kind: "race", "qualifying", "practice", "sprint", "play", "regatta", "flight" or "other".
+        kind: "race", "sprint", "qualifying", "sprint_qualifying", "practice", "play", "match",
+            "regatta", "track", "flight" or "other".
         source: where it came from, at most 255 characters.
         samples: what was measured; or all frames, from a source that has frames.
         entities: in the order of `schema.entities`.

@@ -1,4 +1,4 @@
-"""Tables on disk (Parquet, CSV, TSV or JSON, gzipped or not) → numpy columns of known types.
+"""Tables on disk (Parquet, CSV, TSV, JSON or JSON lines, gzipped or not) → numpy columns.
 
 Knows nothing of any sport. Every error names file, row and column and says what was expected.
 """
@@ -31,7 +31,8 @@ from .text import shown
 NULLS = ("", "null", "None", "NaN", "nan", "NaT", "NA")
 """What stands for "no value" in text files, as written by pandas, JavaScript and people."""
 
-FORMATS = (".parquet", ".csv", ".tsv", ".json")
+JSON_LINES = (".jsonl", ".ndjson")
+FORMATS = (".parquet", ".csv", ".tsv", ".json", *JSON_LINES)
 MAX_FOOTER = 8_000_000
 """Bytes of a Parquet file's footer: a hundred columns in a thousand parts need as much."""
 
@@ -197,7 +198,7 @@ def read_table(
         arrays = {}
     rows = len(next(iter(arrays.values()))) if arrays else 0
     # A JSON list without any record has no columns to miss.
-    if rows or format_of(path) != ".json":
+    if rows or format_of(path) not in (".json", *JSON_LINES):
         for missing in required:
             if missing not in arrays and not reading.lost(missing):
                 wrong = ImportSourceError(
@@ -260,7 +261,7 @@ def _read_file(
     try:
         if kind == ".parquet":
             return _read_parquet(reading, wanted, allowance)
-        if kind == ".json":
+        if kind == ".json" or kind in JSON_LINES:
             return _read_json(reading, wanted, allowance)
         separator = delimiter or ("\t" if kind == ".tsv" else ",")
         return _read_csv(reading, wanted, separator, allowance)
@@ -295,6 +296,23 @@ def _parquet_source(path: Path, allowance: Allowance) -> Iterator[Any]:
         except (pa.ArrowException, OSError, ValueError, KeyError) as error:
             # A KeyError is two columns of one name.
             raise _unreadable(path, "a Parquet file", error) from error
+
+
+def embedded_text(path: Path, key: bytes, most: int) -> bytes | None:
+    """What the metadata of a Parquet file says under a key; None for another file, or without it.
+
+    Raises: ImportSourceError if the file cannot be read, or the text is longer than `most` bytes.
+    """
+    if format_of(path) != ".parquet":
+        return None
+    with _parquet_source(path, Allowance()) as source:
+        metadata: Mapping[bytes, bytes] = pq.ParquetFile(source).metadata.metadata or {}
+        text = metadata.get(key)
+    if text is not None and len(text) > most:
+        raise ImportSourceError(
+            f"{len(text):,} bytes found under {key.decode()}: expected at most {most:,}", file=path
+        )
+    return text
 
 
 def _read_parquet(
@@ -489,6 +507,8 @@ def _records(reading: _Reading, allowance: Allowance) -> list[dict[str, Any]]:
     data = _text_bytes(reading, allowance)
     if not data.strip():
         raise ImportSourceError("the file is empty: expected a JSON list of records", file=path)
+    if format_of(path) in JSON_LINES:
+        return _lines(reading, data)
     records = parsed_json(data, path, "a JSON list of records")
     if not isinstance(records, list):
         raise ImportSourceError(
@@ -501,6 +521,27 @@ def _records(reading: _Reading, allowance: Allowance) -> list[dict[str, Any]]:
         good = np.setdiff1d(np.arange(len(records)), wrong).astype(np.int32)
         reading.numbers = good + np.int32(1)
         records = [records[i] for i in good]
+    return records
+
+
+def _lines(reading: _Reading, data: bytearray) -> list[dict[str, Any]]:
+    """One record a line; empty lines count for nothing but the number of the next."""
+    records, numbers = [], []
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            record = parsed_json(line, reading.path, "a JSON record")
+        except ImportSourceError as error:
+            found = error.problem.removesuffix(": expected a JSON record")
+            reading.bad(Done.ROW, "a JSON record", "", number, found)
+            continue
+        if not isinstance(record, dict):
+            reading.bad(Done.ROW, "a JSON record", "", number, shown(record))
+            continue
+        records.append(record)
+        numbers.append(number)
+    reading.numbers = np.array(numbers, dtype=np.int32)
     return records
 
 

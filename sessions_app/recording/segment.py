@@ -61,9 +61,17 @@ def encode_segment(columns: Columns, first_frame: int, stride: int = 1) -> bytes
 def encode_segments(
     columns: Columns, frames: int, first_frame: int = 0, stride: int = 1
 ) -> Iterator[bytes]:
-    """Encode deflated segments of `frames` samples each, in order; the last may be shorter.
+    """Encode deflated segments in order: the same bytes as `encode_segment` one by one, several
+    times faster.
 
-    Same bytes as `encode_segment` one by one, several times faster. Args and Raises: as there.
+    Args:
+        columns: the samples of all of them.
+        frames: samples of each; the last may have fewer.
+        first_frame: number of the first sample.
+        stride: frames between two samples.
+
+    Raises:
+        InvalidColumns: there are no samples, or too many for a segment.
     """
     for payload in pack_segments(columns, frames, first_frame, stride):
         yield deflate(payload)

@@ -9,7 +9,7 @@ from typing import Any
 from ..statistics.diagnosis import Verdict
 from . import charts
 from .live_list import age_text, kind_of
-from .texts import VERDICTS, meaning_of, reason_of
+from .texts import REFUSALS, VERDICTS, meaning_of, reason_of
 
 CLOSED_HEADINGS = (
     ("Connection", ""),
@@ -61,6 +61,7 @@ def report_context(report: dict[str, Any]) -> dict[str, Any]:
             ("answer", "command → first send"),
             ("seek", "seek → first frame"),
             ("round_trip", "round trip to the client"),
+            ("live", "live: arrival of a frame → its send"),
         )
     ]  # fmt: skip
     expected = report["expected_interval_ns"]
@@ -153,6 +154,7 @@ def worker_context(worker: dict[str, Any]) -> dict[str, Any]:
             for name, figures in worker["totals"]["callbacks"].items()
         ],
         "store_figures": _store_figures(worker["store"] or {}),
+        "refusals": _refusals(worker.get("refused", {})),
     }
 
 
@@ -161,6 +163,12 @@ def searched_text(report: dict[str, Any]) -> str:
     reason = reason_of(report["reason"], code)
     values = (about.get("user"), about.get("address"), about.get("session"), reason)
     return " ".join(str(v) for v in (report["connection"], code, *values)).lower()
+
+
+def _refusals(counts: dict[str, int]) -> list[tuple[str, str]]:
+    """How often each limit refused somebody as (name, text), most often first."""
+    most_first = sorted(counts.items(), key=lambda item: -item[1])
+    return [(REFUSALS.get(limit, limit), f"{count:,}") for limit, count in most_first]
 
 
 def _store_figures(store: dict[str, Any]) -> list[tuple[str, str]]:

@@ -37,6 +37,34 @@ CLOSE_CODES = {
     CloseCode.TOO_MANY: "too many messages or connections",
 }
 
+REFUSALS = {
+    "connections": "Connections of one worker",
+    "connections_per_address": "Connections of one address",
+    "connections_per_session": "Connections to one session",
+    "connections_per_user": "Connections of one user",
+    "connections_per_token": "Connections of one token",
+    "handshakes_per_address": "Handshakes of one address",
+    "handshakes_per_login": "Handshakes of one login",
+    "handshakes_per_token": "Handshakes of one token",
+    "messages": "Messages of one viewer",
+    "messages_per_address": "Messages of one address",
+    "messages_per_user": "Messages of one user",
+    "messages_per_token": "Messages of one token",
+    "message_bytes": "Messages too large",
+    "control_frames": "Pings and pongs of one viewer",
+    "fragments": "Fragments of messages of one viewer",
+    "requests_per_address": "Requests of one address",
+    "requests_per_login": "Requests of one login",
+    "requests_per_token": "Requests of one token",
+    "bytes_per_address": "Downloads of one address",
+    "bytes_per_login": "Downloads of one login",
+    "bytes_per_token": "Downloads of one token",
+    "upload_bytes": "Uploads of one address, user or token",
+    "body_bytes": "Request bodies too large",
+    "failed_logins": "Failed logins of one name or address",
+}
+"""The limits, by the names that `/metrics` has for them."""
+
 ACTIONS = {
     "reset": "Reset statistics",
     "disconnect": "Disconnect…",

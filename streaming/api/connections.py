@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse
@@ -16,7 +16,7 @@ from sessions_app.api.visitors import require, visitor_of
 
 from ..monitoring.board import BoardError
 from ..monitoring.reader import NoSuchConnection as Missing
-from ..monitoring.reader import Row, Selection
+from ..monitoring.reader import Reader, Row, Selection
 from ..monitoring.rows import COLUMNS
 from ..playback.protocol import CloseCode
 from ..worker import worker_of
@@ -24,6 +24,7 @@ from ..worker import worker_of
 router = Router(tags=["connections"])
 ERRORS = {400: ErrorOut, 401: ErrorOut, 403: ErrorOut, 404: ErrorOut, 422: ErrorOut, 503: ErrorOut}
 
+T = TypeVar("T")
 SortColumn = Literal[(*COLUMNS, "worker")]  # type: ignore[valid-type]
 
 
@@ -144,7 +145,6 @@ async def list_connections(
     request: HttpRequest, response: HttpResponse, query: Annotated[ListQuery, Query()]
 ) -> dict[str, Any]:
     """Filtered, sorted, paged; figures at most a few seconds old."""
-    await _admit(request, response, Action.OBSERVE)
     filters = {
         name: value
         for name in ("session", "worker", "verdict", "status")
@@ -158,7 +158,7 @@ async def list_connections(
         page=query.page,
         per_page=query.per_page,
     )
-    page = await _read(lambda: worker_of(request).reader.page(selection))
+    page = await _read(request, response, Action.OBSERVE, lambda reader: reader.page(selection))
     return {
         "connections": [_listed(row) for row in page.rows],
         "found": page.found,
@@ -176,9 +176,9 @@ async def list_connections(
 )
 async def report(request: HttpRequest, response: HttpResponse) -> dict[str, Any]:
     """Totals, event loops, stores; verdicts counted."""
-    await _admit(request, response, Action.OBSERVE)
-    snapshot = await _read(lambda: worker_of(request).reader.snapshot())
-    closed = await _read(lambda: worker_of(request).reader.closed())
+    snapshot, closed = await _read(
+        request, response, Action.OBSERVE, lambda reader: (reader.snapshot(), reader.closed())
+    )
     verdicts: dict[str, int] = {}
     for row in snapshot.rows:
         verdicts[row["verdict"]] = verdicts.get(row["verdict"], 0) + 1
@@ -200,9 +200,9 @@ async def get_connection(
     request: HttpRequest, response: HttpResponse, connection_id: str
 ) -> dict[str, Any]:
     """All callbacks with percentiles and histograms, latencies, drops, five minutes of history."""
-    await _admit(request, response, Action.OBSERVE)
-    found: dict[str, Any] = await _read(lambda: worker_of(request).reader.report(connection_id))
-    return found
+    return await _read(
+        request, response, Action.OBSERVE, lambda reader: reader.report(connection_id)
+    )
 
 
 @router.post(
@@ -213,9 +213,7 @@ async def get_connection(
 )
 async def reset(request: HttpRequest, response: HttpResponse, connection_id: str) -> dict[str, str]:
     """The next calls are warm-up again."""
-    await _admit(request, response, Action.OPERATE)
-    await _read(lambda: worker_of(request).reader.command(connection_id, "reset"))
-    return {"connection": connection_id, "done": "reset"}
+    return await _command(request, response, connection_id, "reset")
 
 
 @router.post(
@@ -231,22 +229,36 @@ async def disconnect(
     how: DisconnectIn | None = None,
 ) -> dict[str, str]:
     """The viewer is told the reason; the code says whether it may come back."""
-    await _admit(request, response, Action.OPERATE)
     how = how or DisconnectIn()
     args = {"code": int(how.code), "reason": how.reason}
-    await _read(lambda: worker_of(request).reader.command(connection_id, "disconnect", **args))
-    return {"connection": connection_id, "done": "disconnect"}
+    return await _command(request, response, connection_id, "disconnect", **args)
 
 
-async def _admit(request: HttpRequest, response: HttpResponse, action: Action) -> None:
+async def _command(
+    request: HttpRequest, response: HttpResponse, connection_id: str, name: str, **args: Any
+) -> dict[str, str]:
+    await _read(
+        request,
+        response,
+        Action.OPERATE,
+        lambda reader: reader.command(connection_id, name, **args),
+    )
+    return {"connection": connection_id, "done": name}
+
+
+async def _read(
+    request: HttpRequest, response: HttpResponse, action: Action, read: Callable[[Reader], T]
+) -> T:
+    """What `read` finds, in a thread, for a visitor who may do that; kept by no cache.
+
+    Raises:
+        ApiError: 401 or 403; 404 for an unknown connection; 503 while the board is away.
+    """
     require(await visitor_of(request), request, action)
     response["Cache-Control"] = "no-store"
-
-
-async def _read(read: Callable[[], Any]) -> Any:
-    """Run what blocks in a thread. Raises: ApiError 404, 503."""
+    reader = worker_of(request).reader
     try:
-        return await sync_to_async(read, thread_sensitive=False)()
+        return await sync_to_async(read, thread_sensitive=False)(reader)
     except Missing as error:
         raise ApiError(404, f"{error}.") from error
     except BoardError as error:

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import msgpack
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from ninja import Query, Router, Schema
@@ -32,7 +30,7 @@ from ..store.open_recordings import StaleVersion
 from ..store.subset import subset_key
 from ..store.thinning import STRIDES
 from ..worker import worker_of
-from .byte_ranges import Unsatisfiable, requested_range
+from .files import FileChunks, file_answer
 
 router = Router(tags=["frames"])
 
@@ -42,8 +40,6 @@ MAX_FRAME = 2**31 - 1
 BINARY = "application/octet-stream"
 MSGPACK = "application/msgpack"
 _MSGPACK_NAMES = (MSGPACK, "application/x-msgpack", "application/vnd.msgpack")
-CHUNK_BYTES = 256 * 1024
-"""Read at once while a recording is downloaded: a few wake-ups a second at 10 Mbit/s."""
 _LIVE_CACHE = "no-store"
 """The last segment of a live session still grows."""
 
@@ -109,7 +105,7 @@ async def get_frames(
     request: HttpRequest, slug: str, wanted: Annotated[FrameRange, Query()]
 ) -> HttpResponse:
     """At most 1,000 frames as JSON or, by `Accept`, msgpack: the same map either way."""
-    info = await _session(request, slug)
+    info = await found_session(request, slug)
     _require_recording(info)
     count = wanted.count(info.frame_count)
     content_type = _negotiated(request)
@@ -185,7 +181,7 @@ async def get_segment(
     request: HttpRequest, slug: str, version: str, stride: int, index: int
 ) -> HttpResponse:
     """Raw deflate of the layout in docs/recording-format.md; never changes."""
-    info = await _session(request, slug, version)
+    info = await found_session(request, slug, version)
     if stride not in STRIDES:
         raise ApiError(404, f"stride {stride}: expected one of {list(STRIDES)}.")
     key = SegmentKey(version, stride, index)
@@ -216,7 +212,7 @@ async def get_segment(
 )
 async def get_recording(request: HttpRequest, slug: str, version: str) -> HttpResponseBase:
     """The whole file (MCAP), or the part that `Range` names."""
-    info = await _session(request, slug, version, Action.EXPORT)
+    info = await found_session(request, slug, version, Action.EXPORT)
     tag = f'"{version}"'
     try:
         chunks = await asyncio.to_thread(FileChunks, info.path)
@@ -228,65 +224,12 @@ async def get_recording(request: HttpRequest, slug: str, version: str) -> HttpRe
         del unchanged["Content-Type"]
         _set_caching(unchanged, info, tag)
         return unchanged
-    header = request.headers.get("Range", "")
-    if request.headers.get("If-Range", tag) != tag:
-        header = ""
-    try:
-        part = requested_range(header, chunks.size)
-    except Unsatisfiable as error:
-        chunks.close()
-        raise ApiError(
-            416,
-            f"Range {header!r}: the recording has {chunks.size} bytes.",
-            headers={"Content-Range": f"bytes */{chunks.size}"},
-        ) from error
-    start, stop = part or (0, chunks.size)
-    chunks.limit(start, stop)
-    response = StreamingHttpResponse(
-        chunks, status=200 if part is None else 206, content_type=BINARY
-    )
-    if part is not None:
-        response["Content-Range"] = f"bytes {start}-{stop - 1}/{chunks.size}"
-    response["Accept-Ranges"] = "bytes"
-    response["Content-Length"] = str(stop - start)
-    response["Content-Disposition"] = f'attachment; filename="{slug}-{version}.mcap"'
+    response = file_answer(request, chunks, tag, content_type=BINARY, name=f"{slug}-{version}.mcap")
     _set_caching(response, info, tag)
     return response
 
 
-class FileChunks:
-    """A part of a file, read in threads as fast as it is sent. Holds the file open, so that a new
-    import cannot take it away half-way. Raises: OSError when made."""
-
-    def __init__(self, path: Path) -> None:
-        """Blocking. All of the file, until `limit` says less."""
-        self._stream: BinaryIO = path.open("rb")
-        self.size = self._stream.seek(0, 2)
-        self._at, self._stop = 0, self.size
-
-    def limit(self, start: int, stop: int) -> None:
-        """Only bytes start … stop - 1."""
-        self._at, self._stop = start, stop
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            while chunk := await asyncio.to_thread(self._read):
-                yield chunk
-        finally:
-            self.close()
-
-    def _read(self) -> bytes:
-        self._stream.seek(self._at)
-        chunk = self._stream.read(min(CHUNK_BYTES, self._stop - self._at))
-        self._at += len(chunk)
-        return chunk
-
-    def close(self) -> None:
-        """Called by Django too, when the client has gone or only asked for the head."""
-        self._stream.close()
-
-
-async def _session(
+async def found_session(
     request: HttpRequest, slug: str, version: str | None = None, action: Action = Action.WATCH
 ) -> SessionInfo:
     """The session, of that version if one is given. Raises: ApiError 404, 401, 403."""

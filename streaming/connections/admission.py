@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,20 +26,25 @@ LOOK_UP_SECONDS = 0.5
 AWAY_SECONDS = 5.0
 """After which a client is to come back when the database is away."""
 
+FULL_SECONDS = 5.0
+"""After which to come back to a worker that is full, or whose address has all its connections."""
+
+CROWDED_SECONDS = 30.0
+"""After which to come back to a session, or as a user or token, that has all its connections:
+somebody else has to leave first, which takes longer than a worker that is full for a moment."""
+
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """Limits of one worker and of each of its connections. See the README's table of settings.
 
     Attributes:
-        connections: WebSockets of one worker.
-        connections_per_address: of those, from one IP address.
+        connections: WebSockets of one worker; `OpenConnections` knows how many of one address.
         messages_per_second: from one client, averaged over two seconds.
         ack_timeout: seconds that data may wait for the socket or for an acknowledgement.
     """
 
     connections: int = 20_000
-    connections_per_address: int = 20_000
     messages_per_second: int = 200
     ack_timeout: float = 60.0
 
@@ -50,13 +56,17 @@ class Refused(Exception):
         code: to close with; it says whether the client may come back.
         reason: for the client's log.
         retry_after: seconds after which to come back, or None.
+        limit: the name of the limit that was reached, or "".
     """
 
-    def __init__(self, code: CloseCode, reason: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self, code: CloseCode, reason: str, retry_after: float | None = None, limit: str = ""
+    ) -> None:
         super().__init__(reason)
         self.code = code
         self.reason = reason
         self.retry_after = retry_after
+        self.limit = limit
 
 
 class Admission:
@@ -64,15 +74,24 @@ class Admission:
 
     def __init__(
         self,
-        limits: Limits,
+        limits: ConnectionLimits,
         connections: OpenConnections,
         catalogue: Catalogue,
         credentials: Credentials | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """
+        Args:
+            limits: how many may be open, in all and from one address.
+            connections: those of this worker that are open.
+            catalogue: finds sessions.
+            credentials: finds whose a token or link is; None for one of its own.
+        """
         self.limits = limits
+        self._clock = clock
         self._connections = connections
         self._catalogue = catalogue
-        self._credentials = credentials or Credentials()
+        self.credentials = credentials or Credentials()
 
     async def admit(
         self, connection: Closable, scope: Mapping[str, Any], slug: str
@@ -93,11 +112,11 @@ class Admission:
         connections, limits = self._connections, self.limits
         if connections.draining:
             raise Refused(CloseCode.RESTARTING, "restarting", 1.0)
-        if problem := connections.full_for(
-            connection.address, limits.connections, limits.connections_per_address
-        ):
-            raise Refused(CloseCode.TOO_MANY, problem, 5.0)
-        connections.add(connection)
+        now = self._clock()
+        limit, problem = connections.full_for(connection.address, limits.connections)
+        if limit:
+            raise Refused(CloseCode.TOO_MANY, problem, FULL_SECONDS, limit)
+        connections.add(connection, now)
         if problem := blocked_by(scope):
             raise Refused(CloseCode.FORBIDDEN, problem)
         try:
@@ -110,6 +129,11 @@ class Admission:
         decision = decide(visitor, Action.WATCH, info.facts)
         if decision.close_code is not None:
             raise Refused(CloseCode(decision.close_code), decision.reason)
+        limit, problem = connections.crowded_for(
+            connection, slug, visitor.name, _token_of(visitor), now
+        )
+        if limit:
+            raise Refused(CloseCode.TOO_MANY, problem, CROWDED_SECONDS, limit)
         return info, visitor
 
     async def _visitor(self, scope: Mapping[str, Any], info: SessionInfo) -> Visitor:
@@ -117,7 +141,7 @@ class Admission:
         watch are anonymous."""
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
-                return await visitor_of(scope, self._credentials)
+                return await visitor_of(scope, self.credentials)
         except UnknownToken as error:
             raise Refused(CloseCode.UNAUTHENTICATED, str(error)) from None
         except (DatabaseError, TimeoutError):
@@ -125,3 +149,11 @@ class Admission:
                 return ANONYMOUS
             reason = "the database is away: your login cannot be checked"
             raise Refused(CloseCode.RESTARTING, reason, AWAY_SECONDS) from None
+
+
+def _token_of(visitor: Visitor) -> str:
+    """The name under which the token's connections are counted, "" without one."""
+    if visitor.token is not None:
+        return str(visitor.token)
+    # Which one of them is not kept.
+    return "of API_TOKENS" if visitor.authenticated and visitor.user is None else ""

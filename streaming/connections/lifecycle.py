@@ -53,11 +53,18 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
-from sessions_app.access import ANONYMOUS
+from sessions_app.access import ANONYMOUS, Action
+from sessions_app.rates import TokenBucket
 
 from ..playback.command_parser import message_bytes
 from ..playback.commands import Command, CommandError, CommandId, Ping
-from ..playback.protocol import MAX_MESSAGE_BYTES, CloseCode, ErrorCode, MessageType
+from ..playback.protocol import (
+    MAX_MESSAGE_BYTES,
+    CloseCode,
+    ErrorCode,
+    MessageType,
+    Status,
+)
 from ..playback.viewer import Viewer
 from ..server.flow import CLOSE_WITHIN
 from ..statistics.connection import SECOND, ConnectionStatistics
@@ -68,7 +75,6 @@ from .operator_commands import operate
 from .outgoing import Outgoing, SendTimeout
 from .pump import Pump, Send, bye
 from .services import Services
-from .token_bucket import TokenBucket
 
 logger = logging.getLogger("streaming.connections.lifecycle")
 
@@ -79,22 +85,15 @@ Dispatch = Callable[[dict[str, Any]], Awaitable[None]]
 MAX_HELD = 64
 """Commands kept until a session is ready: a client may send `play` as soon as it is connected."""
 
-CROWDED_SECONDS = 30.0
-"""After which to come back to a session or as a user that has all its connections: somebody else
-has to leave first, which takes longer than a worker that is full for a moment."""
-
 BURST_SECONDS = 2.0
 """How many seconds' worth of messages may come at once: a page that was hidden catches up."""
-
-
-class _Ended(Exception):
-    """Ends the connection's task group: the socket has closed."""
 
 
 class Connection:
     """One WebSocket. Subclasses are the dialects: they read messages and open the viewer.
 
     Attributes:
+        action: what the rule of access is asked for, again every few seconds.
         subprotocol: what is confirmed in the handshake, or None.
         plain: whether rows go out bare (the plain dialect).
         id: random; names the connection in statistics, logs and resume tokens.
@@ -108,6 +107,7 @@ class Connection:
     """
 
     subprotocol: ClassVar[str | None] = None
+    action: ClassVar[Action] = Action.WATCH
     plain: ClassVar[bool] = False
 
     __slots__ = (
@@ -118,6 +118,7 @@ class Connection:
         "_held",
         "_outgoing",
         "_over",
+        "_running",
         "_scope",
         "_services",
         "_tasks",
@@ -153,6 +154,7 @@ class Connection:
         self.opened_at = time.monotonic()
         self.info: SessionInfo | None = None
         self._tasks: asyncio.TaskGroup | None = None
+        self._running: set[asyncio.Task[None]] = set()
         self._held: list[Command] | None = None
         rate = limits.messages_per_second
         self._allowance = TokenBucket(rate, rate * BURST_SECONDS, self.opened_at)
@@ -186,9 +188,25 @@ class Connection:
         """Handle a message. Raises: CommandError, which is sent to the client as `error`."""
         raise NotImplementedError
 
+    def not_admitted(self, reason: str) -> None:
+        """The client is refused; the socket closes next. reason: in words."""
+
     def session_changed(self, info: SessionInfo) -> None:
         """A session that is being imported or live has changed. info: its present state."""
         raise NotImplementedError
+
+    def event_came(self, message: dict[str, Any]) -> None:
+        """A live session's producer told of an event: sent now where its frame has been shown, else
+        when the playhead passes it."""
+        viewer, events = self.viewer, self.pump.events
+        if viewer is None or events is None:
+            return
+        if viewer.status(time.monotonic()) is Status.LIVE:
+            here = viewer.timeline.frame(time.monotonic())
+            if message["frame"] <= here:
+                self.pump.enqueue(message)
+        events.add(message)
+        self.pump.wake()
 
     async def closed(self) -> None:
         """The socket has closed."""
@@ -268,8 +286,13 @@ class Connection:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` as a task beside receiving; it is cancelled when the connection ends."""
+        self._start(self._run_spawned(work))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         assert self._tasks is not None, "spawned before `run`"
-        self._tasks.create_task(self._run_spawned(work))
+        task = self._tasks.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
     async def _run_spawned(self, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -290,7 +313,7 @@ class Connection:
         ended_ns = time.monotonic_ns()
         try:
             async with asyncio.TaskGroup() as self._tasks:
-                self._tasks.create_task(self._send_all())
+                self._start(self._send_all())
                 try:
                     await self._admit()
                     await self._receive_all(receive, dispatch)
@@ -299,9 +322,10 @@ class Connection:
                     self._services.connections.remove(self)
                     self.unwatch()
                     await self.closed()
-                raise _Ended
-        except* _Ended:
-            pass
+                # The socket has closed. An exception would end the group too, but it and its
+                # traceback would keep the whole connection until the garbage collector comes.
+                for task in [*self._running]:
+                    task.cancel()
         finally:
             self._tasks = None
             self.pump.viewer = None
@@ -321,11 +345,16 @@ class Connection:
         started_ns = time.monotonic_ns()
         size = message_bytes(text)
         if size > MAX_MESSAGE_BYTES:
+            self._services.registry.refused("message_bytes")
             self.pump.close(CloseCode.TOO_LARGE, bye("a message of more than 64 kB"))
             return
-        if not self._allowance.take(started_ns / SECOND):
-            reason = f"more than {self._allowance.rate} messages/s"
-            self._services.registry.refused("messages")
+        now = started_ns / SECOND
+        if not self._allowance.take(now):
+            limit, reason = "messages", f"more than {self._allowance.rate} messages/s"
+        else:
+            limit, reason = self._services.connections.message_from(self, now)
+        if limit:
+            self._services.registry.refused(limit)
             self.pump.close(CloseCode.TOO_MANY, bye(reason, 5.0))
             return
         try:
@@ -379,14 +408,10 @@ class Connection:
         try:
             info, visitor = await self._services.admission.admit(self, self._scope, self.slug)
         except Refused as refused:
-            if refused.code is CloseCode.TOO_MANY:
-                self._services.registry.refused("connections")
+            if refused.limit:
+                self._services.registry.refused(refused.limit)
+            self.not_admitted(refused.reason)
             self.pump.close(refused.code, bye(refused.reason, refused.retry_after))
-            return
-        limit, problem = self._services.connections.crowded_for(self, self.slug, visitor.name)
-        if limit:
-            self._services.registry.refused(limit)
-            self.pump.close(CloseCode.TOO_MANY, bye(problem, CROWDED_SECONDS))
             return
         self.info, self.visitor = info, visitor
         self.statistics.about["user"] = visitor.name

@@ -34,6 +34,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from sessions_app.f1_front_end import plain_row
 from sessions_app.recording import RecordingError, public_reason
 
 from ..playback.event_track import EventTrack
@@ -301,14 +302,22 @@ class Pump:
                 # Overtaken, or the state of a new generation must go first.
                 break
             content = ready[1]
-            messages.append(content if self._plain else data_message(*header, content))
+            messages.append(plain_row(content) if self._plain else data_message(*header, content))
             frames += header.frame_count
             if self._send_many is None:
                 # Each send may wait, and what comes after it may be overtaken meanwhile.
                 break
         if messages:
             await self._write(messages, frames)
+            if viewer.at_edge:
+                self._count_live()
         return wake
+
+    def _count_live(self) -> None:
+        """Count how long the newest frame of a live session took from its arrival to its send."""
+        arrived = None if self.info is None else self._store.arrived(self.info.version)
+        if arrived is not None:
+            self._statistics.live_sent(int((time.time() - arrived) * 1e9))
 
     def _enqueue_events(self, events: EventTrack, viewer: Viewer) -> float:
         """Enqueue the events that the playhead has passed. Returns: when it passes the next."""
@@ -370,6 +379,8 @@ class Pump:
     def _cached(self, viewer: Viewer, fetch: Fetch) -> bytes | None:
         info, store = self.info, self._store
         assert info is not None
+        if fetch.kind is DataKind.MEDIA:
+            return store.newest_picture(info.version)
         if fetch.kind is DataKind.SEGMENT:
             return store.segment_if_cached(
                 SegmentKey(info.version, fetch.stride, fetch.segment, self.subset)

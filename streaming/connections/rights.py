@@ -46,6 +46,10 @@ class Watching(Protocol):
     visitor: Visitor
 
     @property
+    def action(self) -> Action:
+        """What it does, and so has to be allowed."""
+
+    @property
     def version(self) -> str | None:
         """Of the finished recording that it plays; None if it plays none."""
 
@@ -121,7 +125,7 @@ class RightsReview:
                     connection.revoke(CloseCode.UNAUTHENTICATED, reason)
                     continue
                 visitor = program
-            if visitor.login and not decide(ANONYMOUS, Action.WATCH, rights.facts).allowed:
+            if visitor.login and not decide(ANONYMOUS, connection.action, rights.facts).allowed:
                 if visitor.login not in logins:
                     logins[visitor.login] = await _user_of_key(visitor.login)
                 visitor = logins[visitor.login]
@@ -130,7 +134,7 @@ class RightsReview:
                 problem = current.links[link]
                 linked = "" if problem else connection.visitor.linked
                 visitor = replace(visitor, link=link, linked=linked, link_problem=problem)
-            decision = decide(visitor, Action.WATCH, rights.facts)
+            decision = decide(visitor, connection.action, rights.facts)
             if decision.close_code is not None:
                 connection.revoke(CloseCode(decision.close_code), decision.reason)
             elif connection.version not in (None, rights.version):

@@ -6,7 +6,7 @@ One task per session, however many viewers it has, and none for finished session
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..store.catalogue import Catalogue, CatalogueUnavailable, SessionInfo
 from ..store.frame_store import FrameStore
@@ -21,6 +21,9 @@ class Watcher(Protocol):
     def session_changed(self, info: SessionInfo) -> None:
         """info: as it is now; called at once and after each change."""
 
+    def event_came(self, message: dict[str, Any]) -> None:
+        """message: `event`, of a live session."""
+
 
 class SessionWatch:
     """Watchers by slug. Belongs to one event loop."""
@@ -30,6 +33,7 @@ class SessionWatch:
         self._frames = frames
         self._watchers: dict[str, set[Watcher]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._known: dict[str, SessionInfo] = {}
 
     def add(self, slug: str, watcher: Watcher) -> None:
         """Notify `watcher` of changes until `remove`."""
@@ -47,8 +51,25 @@ class SessionWatch:
         watchers.discard(watcher)
         if not watchers:
             del self._watchers[slug]
+            self._known.pop(slug, None)
             if slug in self._tasks:
                 self._tasks[slug].cancel()
+
+    def watched(self, slug: str) -> bool:
+        """Whether anybody here watches a session."""
+        return slug in self._watchers
+
+    def grew(self, slug: str) -> None:
+        """A live session has more frames than a moment ago: tell its watchers now."""
+        info = self._known.get(slug)
+        if info is not None and info.is_live:
+            for watcher in list(self._watchers.get(slug, ())):
+                watcher.session_changed(info)
+
+    def happened(self, slug: str, message: dict[str, Any]) -> None:
+        """Something has happened in a live session."""
+        for watcher in list(self._watchers.get(slug, ())):
+            watcher.event_came(message)
 
     async def _watch(self, slug: str) -> None:
         before: tuple[SessionInfo, int] | None = None
@@ -59,7 +80,10 @@ class SessionWatch:
             except CatalogueUnavailable:
                 # Tried again in the next round.
                 continue
-            if info is None or (info, self._frames.frame_count(info)) == before:
+            if info is None:
+                continue
+            self._known[slug] = info
+            if (info, self._frames.frame_count(info)) == before:
                 continue
             before = (info, self._frames.frame_count(info))
             for watcher in list(self._watchers.get(slug, ())):

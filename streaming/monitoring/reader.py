@@ -74,6 +74,12 @@ class Reader:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
+        """
+        Args:
+            board: where workers publish.
+            clock: monotonic seconds.
+            wall: Unix time, seconds.
+        """
         self._board = board
         self._clock = clock
         self._wall = wall

@@ -66,6 +66,7 @@ class Registry:
         self.board = board
         self.monitor: LoopMonitor | None = None
         self.store_statistics = store_statistics
+        self.producers: Callable[[], list[dict[str, Any]]] = list
         self._warm_up = warm_up
         self._enabled = enabled
         self._clock = clock
@@ -315,6 +316,7 @@ class Registry:
             "longest_stall": stall_report(monitor.longest) if monitor else None,
             "last_stall": stall_report(monitor.last) if monitor else None,
             "store": self.store_statistics() if self.store_statistics else None,
+            "producers": self.producers(),
             "board": self.board.report(),
             "totals": totals.report(),
         }

@@ -64,7 +64,14 @@ def loop_lag_ms(monitor: LoopMonitor | None) -> tuple[float, float]:
 def collect_evidence(
     statistics: ConnectionStatistics, now_ns: int, recent: Recent, lag_ms: tuple[float, float]
 ) -> Evidence:
-    """The evidence for one connection's diagnosis. `lag_ms`: p99 and longest of its loop."""
+    """The evidence for one connection's diagnosis.
+
+    Args:
+        statistics: of the connection.
+        now_ns: monotonic.
+        recent: its last seconds, from its history.
+        lag_ms: p99 and longest lag of its event loop (`loop_lag_ms`).
+    """
     name, p99_ns = _slowest(statistics)
     timer: CallbackTimer = getattr(statistics, name)
     return Evidence(
@@ -93,7 +100,10 @@ def collect_evidence(
 def diagnose_connection(
     statistics: ConnectionStatistics, now_ns: int, lag_ms: tuple[float, float]
 ) -> Diagnosis:
-    """The connection's diagnosis now; a changed verdict is noted among its events."""
+    """The connection's diagnosis now; a changed verdict is noted among its events.
+
+    Args: as `collect_evidence`.
+    """
     evidence = collect_evidence(statistics, now_ns, statistics.history.recent(now_ns), lag_ms)
     return _record_verdict(statistics, evidence, now_ns)
 

@@ -51,13 +51,14 @@ from .protocol import (
 )
 
 
-def parse_command(text: str | bytes) -> Command:
+def parse_command(text: str | bytes, *, clamp_seek: bool = False) -> Command:
     """Parse one message from a client.
 
     What depends on the session (whether a frame exists) is checked by the viewer.
 
     Args:
         text: JSON, as received.
+        clamp_seek: a seek to before the start means the start, instead of being refused.
 
     Returns:
         The command, every value of the right type and in range.
@@ -70,6 +71,8 @@ def parse_command(text: str | bytes) -> Command:
     action = message.get("action")
     if not isinstance(action, str) or action not in _PARSERS:
         raise CommandError(ErrorCode.UNKNOWN_ACTION, _which_action(message, action), id_)
+    if clamp_seek and action == Action.SEEK.value:
+        message = {**message, **_not_negative(message)}
     try:
         return _PARSERS[action](message, id_)
     except CommandError as error:
@@ -159,6 +162,15 @@ def _play(m: Mapping[str, Any], id_: CommandId) -> Play:
     return Play(_speed(m) if m.get("speed") is not None else None, id_)
 
 
+def _not_negative(m: Mapping[str, Any]) -> dict[str, int]:
+    """0 for the frame or time of a seek that is below it."""
+    return {
+        name: 0
+        for name in ("frame", "time")
+        if isinstance(value := m.get(name), int | float) and value < 0
+    }
+
+
 def _seek(m: Mapping[str, Any], id_: CommandId) -> Seek:
     frame, time = m.get("frame"), m.get("time")
     if (frame is None) == (time is None):
@@ -244,7 +256,7 @@ _PARSERS: dict[str, Callable[[Mapping[str, Any], CommandId], Command]] = {
     Action.SPEED.value: lambda m, id_: SetSpeed(_speed(m), id_),
     Action.ACK.value: lambda m, id_: Acknowledge(_integer(m, "seq", 0, MAX_FRAME), id_),
     Action.REQUEST.value: _request,
-    Action.LIVE.value: lambda m, id_: GoLive(id_),
+    Action.LIVE.value: lambda m, id_: GoLive(id_, _boolean(m, "catch_up")),
     Action.JOIN.value: _join,
     Action.LEAVE.value: lambda m, id_: Leave(id_),
     Action.PING.value: _ping,

@@ -92,7 +92,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class GoLive:
+    """catch_up: at 1.05x instead of a jump."""
+
     id: CommandId = None
+    catch_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)

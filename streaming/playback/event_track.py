@@ -25,6 +25,12 @@ class EventTrack:
         self._at: int | None = None
         self._generation = -1
 
+    def add(self, event: dict[str, Any]) -> None:
+        """An event of a live session, which has just come."""
+        at = bisect_right(self._frames, event["frame"])
+        self._events = [*self._events[:at], event, *self._events[at:]]
+        self._frames.insert(at, event["frame"])
+
     def passed(self, timeline: Timeline, generation: int, now: float) -> Sequence[dict[str, Any]]:
         """The events between the last call's playhead and the present one, in the order passed."""
         here = timeline.frame(now)

@@ -70,8 +70,17 @@ class Choice(NamedTuple):
 def stride_for(
     speed: float, frame_rate: float, max_fps: float, strides: Sequence[int] = STRIDES
 ) -> int:
-    """The smallest of `strides` that keeps samples per second of wall time within max_fps, or the
-    largest."""
+    """The stride at which a viewer is sent samples.
+
+    Args:
+        speed: of the playback; negative backwards.
+        frame_rate: frames a second of the recording.
+        max_fps: samples a second of wall time at most.
+        strides: to choose from, smallest first.
+
+    Returns:
+        The smallest that keeps within max_fps, or the largest.
+    """
     ratio = abs(speed) * frame_rate / max_fps
     for stride in strides:
         if stride >= ratio - 1e-9:
@@ -80,12 +89,15 @@ def stride_for(
 
 
 def segment_stride_for(speed: float, frame_rate: float, max_fps: float) -> int:
-    """As `stride_for`, up to 2048."""
+    """As `stride_for`, up to 2048. Args: as there."""
     return stride_for(speed, frame_rate, max_fps, SEGMENT_STRIDES)
 
 
 def step_for(speed: float, frame_rate: float, max_fps: float) -> int:
-    """Frames between two rows: the stride, or the multiple of 64 that keeps within max_fps."""
+    """Frames between two rows: the stride, or the multiple of 64 that keeps within max_fps.
+
+    Args: as `stride_for`.
+    """
     stride = stride_for(speed, frame_rate, max_fps)
     ratio = abs(speed) * frame_rate / max_fps
     return min(stride * max(1, math.ceil(ratio / stride - 1e-9)), _MOST_STEP)
@@ -222,7 +234,18 @@ def segment_fetch(
     on_request: bool = False,
     skipped: int = 0,
 ) -> Fetch:
-    """Segment `index` of `stride` in a recording of frame_count frames."""
+    """What it takes to send one segment.
+
+    Args:
+        frame_count: of the recording; the last segment is shorter.
+        segment_frames: samples of a whole segment.
+        stride: frames between two samples.
+        index: of the segment among those of its stride.
+        backwards: whether playback goes down.
+        epoch: of the plan that wants it.
+        on_request: it answers a `request`, outside playback.
+        skipped: frames before it that will not be sent.
+    """
     first = index * stride * segment_frames
     samples = min(segment_frames, -(-(frame_count - first) // stride))
     step = -stride if backwards else stride
@@ -238,7 +261,16 @@ def row_fetch(
     on_request: bool = False,
     skipped: int = 0,
 ) -> Fetch:
-    """The row of `frame`. Its store stride is the largest whose grid has the frame, within step."""
+    """What it takes to send one row.
+
+    Args:
+        frame: its number.
+        step: frames to the next row.
+        backwards, epoch, on_request, skipped: as `segment_fetch`.
+
+    Returns:
+        The fetch; its store stride is the largest, within `step`, whose grid has the frame.
+    """
     stride = 1
     while stride < STRIDES[-1] and step % (2 * stride) == 0 and frame % (2 * stride) == 0:
         stride *= 2

@@ -136,6 +136,7 @@ class CloseCode(enum.IntEnum):
     FORBIDDEN = 4403
     NO_SUCH_SESSION = 4404
     SLOW = 4408
+    TAKEN_OVER = 4409
     TOO_LARGE = 4413
     TOO_MANY = 4429
 
@@ -160,6 +161,7 @@ _MEANINGS = {
     CloseCode.FORBIDDEN: "not yours",
     CloseCode.NO_SUCH_SESSION: "no such session",
     CloseCode.SLOW: "slow, no acknowledgement",
+    CloseCode.TAKEN_OVER: "another producer sends this session",
     CloseCode.TOO_LARGE: "message too large",
     CloseCode.TOO_MANY: "too many messages or connections",
 }

@@ -51,6 +51,13 @@ LIVE_BEHIND = 2.0
 """Seconds behind the edge at which segments are followed: the newest is at most one second from
 being whole and another half from being noticed. Nearer, the picture would stop each second."""
 
+PICTURE_WINDOW = 2
+"""Pictures on their way to one viewer: the next is sent when the last but one has arrived, so that
+a line of 500 kbit/s is not a second behind."""
+
+CATCH_UP_SPEED = 1.05
+"""Of a viewer that returns to the edge without a jump: nobody notices."""
+
 ROOM_TOLERANCE = 0.5
 """Seconds of wall time by which a shared playhead may differ before following it is a seek."""
 
@@ -84,7 +91,12 @@ class Viewer:
     __slots__ = (
         "_awaiting_since",
         "_buffering",
+        "_catching_up",
         "_confirmed",
+        "_following",
+        "_next_picture",
+        "_picture_pause",
+        "_pictures",
         "_plan",
         "_range_turn",
         "_ranges",
@@ -116,6 +128,7 @@ class Viewer:
         live: bool = False,
         start: Playhead | None = None,
         acknowledge_within: float = ACKNOWLEDGE_WITHIN,
+        pictures: bool = False,
     ) -> None:
         """Make a viewer that is paused at its first frame, or at `start`.
 
@@ -132,7 +145,10 @@ class Viewer:
             live: whether the session grows.
             start: the playhead of a resume token.
             acknowledge_within: seconds that data may wait for an acknowledgement or the transport.
+            pictures: of a session of pictures, of which only the newest is there.
         """
+        if pictures:
+            window = min(window or PICTURE_WINDOW, PICTURE_WINDOW)
         self.timeline = Timeline(frame_count, frame_rate, now, live=live)
         self.max_fps = max_fps or frame_rate
         self.generation = 0
@@ -144,7 +160,9 @@ class Viewer:
         self.closing: CloseCode | None = None
         # What to send next, and from where on; fetches of an older plan have another epoch.
         self._plan = (
-            SegmentPlan(segment_frames, lead) if encoding is Encoding.SEGMENTS else RowPlan()
+            SegmentPlan(segment_frames, lead)
+            if encoding is Encoding.SEGMENTS and not pictures
+            else RowPlan()
         )
         # Since when the first data after a seek is owed, and whether `buffering` was sent.
         self._awaiting_since: float | None = None
@@ -157,8 +175,17 @@ class Viewer:
         # Generation and status of the last `state` that was sent.
         self._confirmed = -1
         self._sent_status = Status.PAUSED
+        # Whether rows stay at the newest frame, and whether the edge is being caught up with.
+        self._following = self._catching_up = False
         # Whether the session was ever live: only then has `state` a `frame_count`.
         self._was_live = live
+        self._pictures = pictures
+        self._picture_pause = 1.0 / max_fps if pictures and max_fps else 0.0
+        self._next_picture = now
+        if pictures:
+            self._following = self.timeline.playing = True
+            self._move_to(self.timeline.last_frame, now)
+            start = None
         if start is not None:
             self.timeline.speed = start.speed
             self.timeline.playing = start.playing
@@ -178,7 +205,10 @@ class Viewer:
             speed: 0.05…64, negative backwards; None keeps the present speed.
             id: of the command; the `state` that answers carries it.
         """
-        if speed is not None:
+        if self._pictures:
+            self._following = True
+        elif speed is not None:
+            self._leave_edge()
             self.timeline.set_speed(speed, now)
         self.timeline.play(now)
         self._replan()
@@ -186,12 +216,15 @@ class Viewer:
 
     def pause(self, now: float, id: CommandId = None) -> None:
         """Pause at exactly this frame, whatever stride was playing. Args: as `play`."""
+        self._leave_edge()
         self.timeline.pause(now)
         self._replan()
         self.notify(id)
 
     def set_speed(self, speed: float, now: float, id: CommandId = None) -> None:
         """Change the speed; the playhead stays where it is. Args: as `play`."""
+        self._refuse_history()
+        self._leave_edge()
         self.timeline.set_speed(speed, now)
         self._replan()
         self.notify(id)
@@ -217,8 +250,10 @@ class Viewer:
         Raises:
             CommandError: no such frame, or not a newer generation. Nothing has changed.
         """
+        self._refuse_history()
         target = self.target(frame, time)
         self._raise_generation(generation)
+        self._leave_edge()
         self._move_to(target, now)
         self.notify(id)
 
@@ -248,8 +283,13 @@ class Viewer:
         if generation is None and self.generation >= MAX_FRAME:
             raise CommandError(ErrorCode.BAD_VALUE, "generations are used up: connect again")
 
-    def go_live(self, now: float, id: CommandId = None) -> None:
+    def go_live(self, now: float, id: CommandId = None, *, catch_up: bool = False) -> None:
         """Go to the edge and follow it: rows at the newest frame, segments at LIVE_BEHIND.
+
+        Args:
+            now: seconds of the viewer's clock.
+            id: of the command.
+            catch_up: play on at CATCH_UP_SPEED until the edge is reached, instead of a jump.
 
         Raises: CommandError on a finished recording.
         """
@@ -257,12 +297,51 @@ class Viewer:
             raise CommandError(
                 ErrorCode.NOT_LIVE, "this session is a finished recording: seek instead"
             )
+        if catch_up:
+            self._catching_up = True
+            self.timeline.set_speed(CATCH_UP_SPEED, now)
+            self.timeline.play(now)
+            self._replan()
+            self.notify(id)
+            return
         self._raise_generation(None)
         self.timeline.speed = 1.0
         self.timeline.playing = True
-        behind = LIVE_BEHIND if isinstance(self._plan, SegmentPlan) else 0.0
-        self._move_to(self.timeline.last_frame - behind * self.timeline.frame_rate, now)
+        self._catching_up = False
+        self._following = isinstance(self._plan, RowPlan)
+        self._move_to(self.timeline.last_frame - self._live_behind, now)
         self.notify(id)
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether every frame is sent when it comes: rows and pictures at the edge."""
+        return self._following
+
+    @property
+    def _live_behind(self) -> float:
+        """Frames behind the edge at which it is followed."""
+        if isinstance(self._plan, SegmentPlan):
+            return LIVE_BEHIND * self.timeline.frame_rate
+        return 0.0
+
+    def _refuse_history(self) -> None:
+        """Raises: CommandError in a session of pictures, of which only the newest is there."""
+        if self._pictures:
+            raise CommandError(
+                ErrorCode.BAD_VALUE, "of pictures only the newest is there: play, pause or live"
+            )
+
+    def _leave_edge(self) -> None:
+        self._following = self._catching_up = False
+
+    def _caught_up(self, now: float) -> None:
+        """The edge is reached: follow it at its own speed."""
+        timeline = self.timeline
+        self._catching_up = False
+        self._following = isinstance(self._plan, RowPlan) and timeline.live
+        timeline.set_speed(1.0, now)
+        self._replan()
+        self.notify()
 
     def follow(
         self,
@@ -285,6 +364,7 @@ class Viewer:
             generation: chosen by this client, if the seek was its own.
             id: of this client's command, if it caused the change.
         """
+        self._leave_edge()
         timeline = self.timeline
         before = timeline.position(now)
         timeline.seek(playhead.frame, at)
@@ -323,7 +403,16 @@ class Viewer:
         """
         timeline = self.timeline
         seconds, was_live = int(timeline.frame_count / timeline.frame_rate), timeline.live
+        reached = timeline.position(now) >= timeline.last_frame - self._live_behind
         timeline.extend(frame_count, now, live=live)
+        if self._catching_up:
+            if reached or not live:
+                self._caught_up(now)
+        elif self._following:
+            # Rows show the newest frame when it comes, not when the playhead would reach it.
+            timeline.seek(timeline.last_frame, now, hold=timeline.held)
+        if not live:
+            self._following = False
         if int(timeline.frame_count / timeline.frame_rate) > seconds or live != was_live:
             self.notify()
         self.wake = now
@@ -365,6 +454,7 @@ class Viewer:
         Raises:
             CommandError: the first frame does not exist, or `MAX_REQUESTS` requests wait.
         """
+        self._refuse_history()
         timeline = self.timeline
         if request.frame >= timeline.frame_count:
             raise CommandError(
@@ -438,6 +528,9 @@ class Viewer:
             # `frame` may lie beyond what the client knows of.
             result["live"] = timeline.live
             result["frame_count"] = timeline.frame_count
+            if timeline.live:
+                behind = timeline.last_frame - timeline.position(now)
+                result["behind"] = round(behind / timeline.frame_rate, 3)
         if self.room is not None:
             result["room"] = self.room
         return result
@@ -453,8 +546,13 @@ class Viewer:
         """
         self.wake = math.inf
         self._watch_status(now)
+        if now < self._next_picture:
+            self._wake_by(self._next_picture)
+            return None
         choice = self._plan.choose(self.timeline, now)
         fetch = choice.fetch
+        if fetch is not None and self._pictures:
+            fetch = fetch._replace(kind=DataKind.MEDIA)
         ranges = self._ranges
         # In turns with playback, so that neither starves; the answer to a seek goes first.
         if ranges and (fetch is None or (self._range_turn and self._awaiting_since is None)):
@@ -500,6 +598,7 @@ class Viewer:
         else:
             self._plan.sent(fetch)
             self._range_turn = True
+            self._next_picture = now + self._picture_pause
             if fetch.skipped:
                 self.drop(self.credit.blocked_by or DropReason.SUPERSEDED, fetch.skipped)
             self._data_sent(now)
@@ -543,7 +642,7 @@ class Viewer:
     def _step(self) -> int:
         """Frames between samples. Paused, the exact frame is shown, so 1."""
         timeline = self.timeline
-        if not timeline.playing:
+        if not timeline.playing or self._pictures:
             return 1
         choose = segment_stride_for if isinstance(self._plan, SegmentPlan) else step_for
         return choose(timeline.speed, timeline.frame_rate, self.max_fps)

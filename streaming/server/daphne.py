@@ -28,6 +28,7 @@ from twisted.internet import defer
 from twisted.internet import reactor as _reactor
 from twisted.logger import ILogObserver, globalLogBeginner
 
+from .collector import tame_collector
 from .file_limit import raise_file_limit
 from .flow import CLOSE_WITHIN, Inbox
 from .gate import Gate
@@ -35,6 +36,7 @@ from .http import ReplayChannel, ReplayRequest
 from .limits import HANDSHAKE_SECONDS, Limits
 from .listening import listen
 from .transport import ReplayWebSocket
+from .turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -71,12 +73,18 @@ LOOK_SECONDS = 0.01
 
 
 class ReplayServer(Server):  # type: ignore[misc]  # Daphne has no types
-    """Daphne's server with our connections. Each application reports its end; nothing polls for it.
-    Daphne's server with our connections. Each application reports its end; nothing polls for it."""
+    """Daphne's server with our connections. Each application reports its end: nothing polls."""
 
     def __init__(
         self, application: Application, listener: socket.socket, limits: Limits, **options: Any
     ) -> None:
+        """
+        Args:
+            application: ASGI 3.
+            listener: bound and listening; closed by the caller.
+            limits: what one client may cost.
+            options: further ones of Daphne's `Server`.
+        """
         super().__init__(
             application,
             endpoints=["adopted"],
@@ -105,25 +113,27 @@ class ReplayServer(Server):  # type: ignore[misc]  # Daphne has no types
         def build_with_our_request(address: Any) -> Any:
             protocol = build(address)
             self._not_asked[protocol] = time.monotonic()
-
-            def asked(*args: Any, **kwargs: Any) -> ReplayRequest:
-                self._not_asked.pop(protocol, None)
-                return ReplayRequest(*args, **kwargs)
-
-            protocol.requestFactory = asked
+            protocol.requestFactory = ReplayRequest
             return protocol
 
         factory.buildProtocol = build_with_our_request
+        factory.asked = self._asked
         factory.protocol = ReplayChannel
         factory.limits = self._limits
+        factory.turns = Turns(lambda work: clock.callLater(0, work))
         factory.timeOut = HANDSHAKE_SECONDS
         return factory
+
+    def _asked(self, protocol: Any) -> None:
+        """A connection's request has begun."""
+        self._not_asked.pop(protocol, None)
 
     def make_ws_factory(self) -> WebSocketFactory:
         """What makes a protocol of every connection that was upgraded to a WebSocket."""
         factory = WebSocketFactory(self, server=self.server_name)
         factory.protocol = ReplayWebSocket
         factory.limits = self._limits
+        factory.turns = self.http_factory.turns
         factory.setProtocolOptions(
             autoPingTimeout=self.ping_timeout,
             allowNullOrigin=True,
@@ -210,7 +220,7 @@ class ReplayServer(Server):  # type: ignore[misc]  # Daphne has no types
             overdue.cancel()
         connected = "disconnected" not in details
         if not connected:
-            del self.connections[protocol]
+            self._forget(protocol)
         if task.cancelled():
             return
         if (error := task.exception()) is not None:
@@ -225,6 +235,12 @@ class ReplayServer(Server):  # type: ignore[misc]  # Daphne has no types
             # An application that returned without closing will never answer again.
             protocol.serverClose()
 
+    def _forget(self, protocol: Any) -> None:
+        del self.connections[protocol]
+        if isinstance(protocol, ReplayWebSocket):
+            # What ends it may be under way still.
+            reactor.callLater(0, protocol.release)
+
     def protocol_disconnected(self, protocol: Any) -> None:
         details = self.connections.get(protocol)
         if details is None or "disconnected" in details:
@@ -232,7 +248,7 @@ class ReplayServer(Server):  # type: ignore[misc]  # Daphne has no types
         details["disconnected"] = time.time()
         task = details.get("application_instance")
         if task is None:
-            del self.connections[protocol]
+            self._forget(protocol)
         else:
             details["overdue"] = asyncio.get_event_loop().call_later(
                 self.application_close_timeout, self._cancel_overdue, protocol, task
@@ -292,13 +308,21 @@ def run_server(
     drain: Callable[[], Awaitable[None]] | None = None,
     limits: Limits | None = None,
 ) -> None:
-    """Serve `application` (ASGI) until SIGTERM or SIGINT. Blocks; main thread only; once.
+    """Serve an application until SIGTERM or SIGINT. Blocks; main thread only; once a process.
 
-    host, port: where to listen, port 0 for any free one; socket_fd: a listening socket that was
-    inherited, instead (workers share it). on_listening: called once with the bound port.
-    drain: awaited after the socket stopped accepting and before what is left is cancelled.
-    limits: what one client may cost.
-    Raises: OSError if the address cannot be bound.
+    Args:
+        application: ASGI 3.
+        host: address to listen on.
+        port: to listen on; 0 for any free one.
+        socket_fd: descriptor of a listening socket that was inherited (workers share it); host and
+            port do not count then.
+        on_listening: called once, with the bound port.
+        drain: awaited after the socket has stopped accepting and before what is left is cancelled,
+            `DRAIN_SECONDS` at most.
+        limits: what one client may cost; None for the defaults.
+
+    Raises:
+        OSError: the address cannot be bound.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     listener = listen(host, port) if socket_fd is None else socket.socket(fileno=socket_fd)
@@ -320,6 +344,7 @@ def run_server(
         reactor.callWhenRunning(on_listening, listener.getsockname()[1])
     try:
         server.start()
+        tame_collector(reactor.callLater)
         reactor.run(installSignalHandlers=False)
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -65,6 +65,10 @@ class Inbox:
             self._set_reading(True)
         return message
 
+    def release(self) -> None:
+        """The connection is over: let go of it."""
+        self._set_reading = _nowhere
+
 
 class BodyInbox:
     """A request's body on its way to the application: bounded by not reading the socket.
@@ -152,6 +156,10 @@ class Outbound:
         self._listener = None
         self._release()
 
+    def release(self) -> None:
+        """The connection is over: let go of it."""
+        self._write_frames = _nowhere
+
     def _release(self) -> None:
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
@@ -164,3 +172,7 @@ class Outbound:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             await waiter
+
+
+def _nowhere(_what: object) -> None:
+    """Of a connection that is over nothing is read, and to it nothing is written."""

@@ -37,12 +37,13 @@ from .limits import (
     LINGER_SECONDS,
     BodyRule,
 )
+from .transport import bound_kernel_buffers
 
 _HTTPChannel: Any = HTTPChannel  # only some of it has types
 
 
 class ReplayChannel(_HTTPChannel):  # type: ignore[misc]
-    """One HTTP connection. Its factory has `limits`, and the clock that Twisted gave it."""
+    """One HTTP connection. Its factory has `limits`, `turns`, `asked`, and Twisted's clock."""
 
     abortTimeout = CLOSE_WITHIN  # noqa: N815  Twisted's name
 
@@ -55,6 +56,8 @@ class ReplayChannel(_HTTPChannel):  # type: ignore[misc]
     _body_paused: float | None = None
     _lingering = False
     _discarded = 0
+    _in_line = b""
+    """What has come and waits for its turn; nothing is read meanwhile."""
 
     # -- deadlines ----------------------------------------------------------------------------
 
@@ -64,6 +67,9 @@ class ReplayChannel(_HTTPChannel):  # type: ignore[misc]
     def timeoutConnection(self) -> None:  # noqa: N802  Twisted's name
         if self._rule is not None and (left := self._body_seconds_left()) > 0:
             self.setTimeout(left)
+        elif self._in_line:
+            # It is we who are slow.
+            self.setTimeout(HANDSHAKE_SECONDS)
         elif self._lingering:
             self.transport.abortConnection()
         else:
@@ -89,7 +95,26 @@ class ReplayChannel(_HTTPChannel):  # type: ignore[misc]
             self._idle = False
             if self.timeOut != HANDSHAKE_SECONDS:
                 self.setTimeout(HANDSHAKE_SECONDS)
-        super().dataReceived(data)
+        if self._rule is not None:
+            super().dataReceived(data)
+            return
+        if not self._in_line:
+            self._networkProducer.pauseProducing()
+            self.factory.turns.take(self._take_turn)
+        self._in_line += data
+
+    def _take_turn(self) -> None:
+        data, self._in_line = self._in_line, b""
+        if data:
+            self._networkProducer.resumeProducing()
+            super().dataReceived(data)
+            if self.transport is not None and self.transport.protocol is not self:
+                # A WebSocket has taken over: nothing of a request is needed any more.
+                self.requests.clear()
+
+    def connectionLost(self, reason: Any = None) -> None:  # noqa: N802  Twisted's name
+        self._in_line = b""
+        super().connectionLost(reason)
 
     def rawDataReceived(self, data: bytes) -> None:  # noqa: N802  Twisted's name
         if self._lingering:
@@ -182,6 +207,7 @@ class ReplayChannel(_HTTPChannel):  # type: ignore[misc]
     # -- refusals -----------------------------------------------------------------------------
 
     def _refuse(self, rule: BodyRule) -> None:
+        self.factory.limits.refused("body_bytes")
         request = self.requests[-1]
         if not request.startedWriting:
             message = f"a body of more than {rule.most} bytes"
@@ -244,6 +270,7 @@ class ReplayRequest(WebRequest):  # type: ignore[misc]  # Daphne has no types
         self._waiters: list[asyncio.Future[None]] = []
         # Forms are the application's to read, and in a thread.
         super().__init__(*args, parsePOSTFormSubmission=False, **kwargs)
+        self.channel.factory.asked(self.channel)
 
     # -- in -----------------------------------------------------------------------------------
 
@@ -285,6 +312,8 @@ class ReplayRequest(WebRequest):  # type: ignore[misc]  # Daphne has no types
 
     async def asgi_send(self, message: dict[str, Any]) -> None:
         """ASGI's `send`: waits while the connection is paused."""
+        if message["type"] == "http.response.start" and _replaces(message):
+            bound_kernel_buffers(self.channel.transport.getHandle())
         if message["type"] == "http.response.body":
             while self._paused and not self._disconnected:
                 waiter = asyncio.get_running_loop().create_future()
@@ -324,3 +353,11 @@ class ReplayRequest(WebRequest):  # type: ignore[misc]  # Daphne has no types
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+
+def _replaces(start: dict[str, Any]) -> bool:
+    """Whether a response is a stream of pictures, of which only the newest counts."""
+    return any(
+        name.lower() == b"content-type" and value.startswith(b"multipart/x-mixed-replace")
+        for name, value in start["headers"]
+    )

@@ -63,6 +63,10 @@ BodyRules = Callable[[str, str, Mapping[bytes, bytes]], BodyRule]
 """Called with method, path (not decoded, without the query) and headers (names in lower case)."""
 
 
+def _uncounted(limit: str) -> None:
+    """Nobody counts refusals."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a worker is started with.
@@ -73,33 +77,17 @@ class Limits:
     which is also when a client that sent `Expect: 100-continue` is told to go on.
     messages_per_second: fragments that one WebSocket may send, as whole messages are counted by
     the application.
+    refused: called with the name of a limit each time that somebody is refused because of it:
+    `body_bytes`, `control_frames` or `fragments`.
     """
 
     body_bytes: int = 1_000_000
     body_rule: BodyRules | None = None
     messages_per_second: float = 200.0
+    refused: Callable[[str], None] = _uncounted
 
     def body(self, method: str, path: str, headers: Mapping[bytes, bytes]) -> BodyRule:
         """The rule for this request."""
         if self.body_rule is None:
             return BodyRule(self.body_bytes)
         return self.body_rule(method, path, headers)
-
-
-class TokenBucket:
-    """A rate with a burst: a token comes back every 1/rate s, up to `rate * burst` of them."""
-
-    __slots__ = ("_at", "_rate", "_size", "_tokens")
-
-    def __init__(self, rate: float, now: float, burst: float = BURST_SECONDS) -> None:
-        self._rate = rate
-        self._size = rate * burst
-        self._tokens = self._size
-        self._at = now
-
-    def take(self, now: float) -> bool:
-        """Take one token at `now` (seconds, monotonic). Returns: whether there was one."""
-        tokens = min(self._tokens + (now - self._at) * self._rate, self._size) - 1.0
-        self._at = now
-        self._tokens = tokens
-        return tokens >= 0.0

@@ -25,14 +25,16 @@ from twisted.internet.interfaces import IPullProducer
 from twisted.internet.tcp import Connection
 from zope.interface import implementer
 
+from sessions_app.rates import TokenBucket
+
 from ..playback.protocol import CloseCode
-from .flow import Outbound
+from .flow import Inbox, Outbound
 from .limits import (
+    BURST_SECONDS,
     CLOSING_BYTES,
     CLOSING_FRAMES,
     CONTROL_FRAMES_PER_SECOND,
     MAX_FRAGMENTS,
-    TokenBucket,
 )
 
 KERNEL_SEND_BUFFER = 64 * 1024
@@ -93,6 +95,8 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
     _data_before_open: bytes | None = None
     """What came while the application had not answered the handshake; None before and after."""
     _denial: dict[str, Any] | None = None
+    _first: list[dict[str, Any]] | None = None
+    """Messages that wait for their turn, the first and what came with it; None once it has come."""
 
     def connectionMade(self) -> None:  # noqa: N802  Twisted's name
         self.outbound = Outbound(self._write_binary)
@@ -104,7 +108,7 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
         self._registering = False
         if isinstance(transport, Connection) and not getattr(transport, "TLS", False):
             self._socket = transport.getHandle()
-            _bound_kernel_buffers(self._socket)
+            bound_kernel_buffers(self._socket)
         super().connectionMade()
 
     # -- out ----------------------------------------------------------------------------------
@@ -239,6 +243,8 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
 
     def onConnect(self, request: Any) -> Any:  # noqa: N802  autobahn's name
         self._data_before_open = b""
+        self._opened = self._heard = time.monotonic()
+        self._first = []
         return super().onConnect(request)
 
     def onFrameBegin(self) -> None:  # noqa: N802  autobahn's name
@@ -257,8 +263,10 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
     def _count_control_frame(self) -> None:
         now = time.monotonic()
         if self._control is None:
-            self._control = TokenBucket(CONTROL_FRAMES_PER_SECOND, now)
+            rate = CONTROL_FRAMES_PER_SECOND
+            self._control = TokenBucket(rate, rate * BURST_SECONDS, now)
         if not self._control.take(now):
+            self.factory.limits.refused("control_frames")
             reason = f"more than {CONTROL_FRAMES_PER_SECOND} control frames/s"
             self._fail_connection(CloseCode.TOO_MANY, reason)
 
@@ -266,12 +274,14 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
         now = time.monotonic()
         rate = self.factory.limits.messages_per_second
         if self._fragments is None:
-            self._fragments = TokenBucket(rate, now)
+            self._fragments = TokenBucket(rate, rate * BURST_SECONDS, now)
         self._fragments_of_message = 1 if first else self._fragments_of_message + 1
         if self._fragments_of_message > MAX_FRAGMENTS:
+            self.factory.limits.refused("fragments")
             reason = f"a message in more than {MAX_FRAGMENTS} fragments"
             self._fail_connection(self.CLOSE_STATUS_CODE_MESSAGE_TOO_BIG, reason)
         elif not self._fragments.take(now):
+            self.factory.limits.refused("fragments")
             self._fail_connection(CloseCode.TOO_MANY, f"more than {rate:g} fragments/s")
 
     def _stop_reading(self) -> None:
@@ -307,7 +317,7 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
         return data[at:] if at else data
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N802, N803
-        self.last_ping = time.time()
+        self._heard = time.monotonic()
         if self.muted:
             return
         message: dict[str, Any] = {"type": "websocket.receive"}
@@ -315,7 +325,20 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
             message["bytes"] = payload
         else:
             message["text"] = payload.decode()
-        self.application_queue.put_nowait(message)
+        if self._first is None:
+            self.application_queue.put_nowait(message)
+            return
+        # What a client says first costs most: a session is opened for it.
+        if not self._first:
+            self.set_reading(False)
+            self.factory.turns.take(self._hand_over)
+        self._first.append(message)
+
+    def _hand_over(self) -> None:
+        first, self._first = self._first or [], None
+        self.set_reading(True)
+        for message in first:
+            self.application_queue.put_nowait(message)
 
     def onOpen(self) -> None:  # noqa: N802  autobahn's name
         super().onOpen()
@@ -329,12 +352,31 @@ class ReplayWebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no
         self.http_headers = None
 
     def check_timeouts(self) -> None:
-        # A ping would only queue behind what the client does not take.
-        if not self.outbound.paused:
-            super().check_timeouts()
+        """As Daphne's, by a clock that nobody sets, and without a limit on a connection's age."""
+        now = time.monotonic()
+        if self.state == self.STATE_CONNECTING:
+            if now - self._opened > self.server.websocket_connect_timeout:
+                self.serverReject()
+        elif self.state == self.STATE_OPEN and not self.outbound.paused:
+            # Behind what a client does not take, a ping would only queue.
+            self._ping_if_silent(now)
+
+    def _ping_if_silent(self, now: float) -> None:
+        if now - self._heard > self.server.ping_interval:
+            self._sendAutoPing()
+            self._heard = now
+
+    def release(self) -> None:
+        """Connection and application are over: let go of what leads back here, so that all of it
+        is freed at once and not by the garbage collector, which stops everybody for that."""
+        self.outbound.release()
+        if isinstance(self.application_queue, Inbox):
+            self.application_queue.release()
+        self.is_closed = None
 
 
-def _bound_kernel_buffers(handle: socket.socket) -> None:
+def bound_kernel_buffers(handle: socket.socket) -> None:
+    """Keep the kernel from queueing what a client does not take."""
     handle.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_SEND_BUFFER)
     if handle.family in (socket.AF_INET, socket.AF_INET6):
         handle.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, KERNEL_UNSENT_LIMIT)

@@ -41,10 +41,20 @@ PLAYING = frozenset({"playing", "live"})
 class ConnectionStatistics:
     """Figures of one connection since `start()` or the last `reset()`.
 
-    `about`: what was known when it opened: session, user, address, encoding, hello.
-    `on_command(name, **args)`: set by the engine; carries out an operator's command.
-    `on_sample(statistics, now_ns)`: set by the engine; refreshes the attributes before they are
-    read, so that nothing need be written on the hot path for the reader's sake.
+    Attributes:
+        about: what was known when it opened: session, user, address, encoding, hello.
+        on_command: set by the engine, called with the name and the arguments of an operator's
+            command, which it carries out.
+        on_sample: set by the engine, called with these statistics and the time; refreshes the
+            attributes before they are read, so that nothing need be written on the hot path for
+            the reader's sake.
+        connect, disconnect, receive, writable, tick, store: timers of the callbacks, and of the
+            wait for the frame store.
+        answer, seek, round_trips: ns from a message to the next send, from a seek to its first
+            data, from data to its acknowledgement.
+        history: the last five minutes.
+        events: [ns, kind, text, how often] of the last events, oldest first.
+        dropped: frames that will never be sent, by reason.
     """
 
     __slots__ = (
@@ -75,6 +85,7 @@ class ConnectionStatistics:
         "hidden",
         "history",
         "last_ack_ns",
+        "live",
         "messages_in",
         "messages_out",
         "on_command",
@@ -109,6 +120,14 @@ class ConnectionStatistics:
         silent: bool = False,
         **about: Any,
     ) -> None:
+        """
+        Args:
+            connection_id: as the client was told in `welcome`.
+            now_ns: when it opened.
+            warm_up: the first so many calls of a callback stay out of the extremes.
+            silent: time no callback and count the rest, to measure what timing costs.
+            about: see the attribute.
+        """
         timer = SilentTimer if silent else CallbackTimer
         self.connection_id = connection_id
         self.about = about
@@ -122,6 +141,8 @@ class ConnectionStatistics:
         self.answer = Distribution()
         self.seek = Distribution()
         self.round_trips = Distribution()
+        # Of a live session only: ten thousand viewers of a recording have none.
+        self.live: Distribution | None = None
         self.history = History()
         # A list, since an empty deque takes 600 bytes.
         self.events: list[list[Any]] = []
@@ -158,6 +179,7 @@ class ConnectionStatistics:
             timer.reset()
         for distribution in (self.answer, self.seek, self.round_trips):
             distribution.reset()
+        self.live = None
         self.history.begin(now_ns)
         self.bytes_in = 0
         self.bytes_out = 0
@@ -181,7 +203,16 @@ class ConnectionStatistics:
             self.note("reset", "statistics reset", now_ns)
 
     def record(self, callback: str, duration_ns: int, now_ns: int) -> None:
-        """Count one call of the callback of that name (see `Callback`)."""
+        """Count one call of a callback.
+
+        Args:
+            callback: a value of `Callback`.
+            duration_ns: how long it took.
+            now_ns: when it ended.
+
+        Raises:
+            ValueError: there is no such callback.
+        """
         timer: CallbackTimer = getattr(self, Callback(callback))
         timer.record(duration_ns, now_ns)
 
@@ -197,7 +228,15 @@ class ConnectionStatistics:
         self.receive.record(now_ns - started_ns, now_ns)
 
     def sent(self, size: int, frames: int, started_ns: int, now_ns: int, messages: int = 1) -> None:
-        """Messages of `size` bytes were handed to the transport, which took them at `now_ns`."""
+        """Messages were handed to the transport.
+
+        Args:
+            size: bytes of all of them.
+            frames: that they hold, together; 0 for control messages.
+            started_ns: when the send began.
+            now_ns: when the transport had taken them.
+            messages: how many.
+        """
         self.messages_out += messages
         self.bytes_out += size
         if frames:
@@ -275,6 +314,12 @@ class ConnectionStatistics:
             self.seek.add(now_ns - self._seek_ns)
             self._seek_ns = 0
 
+    def live_sent(self, nanoseconds: int) -> None:
+        """A frame of a live session was sent so long after it had arrived from its producer."""
+        if self.live is None:
+            self.live = Distribution()
+        self.live.add(max(0, nanoseconds))
+
     def round_trip(self, nanoseconds: int) -> None:
         """The client answered a message that was sent so long ago."""
         self.round_trips.add(nanoseconds)
@@ -319,7 +364,13 @@ class ConnectionStatistics:
         return int(frames / max(self.target_fps, 0.01) * SECOND)
 
     def note(self, kind: str, text: str, now_ns: int) -> None:
-        """Keep an event for the operator; the same kind twice in a row replaces and counts."""
+        """Keep an event for the operator.
+
+        Args:
+            kind: the same kind twice in a row replaces the event before and counts up.
+            text: what happened, for a reader.
+            now_ns: when.
+        """
         if self.events and self.events[-1][1] == kind:
             self.events[-1] = [now_ns, kind, text, self.events[-1][3] + 1]
         else:

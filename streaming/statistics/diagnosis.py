@@ -58,7 +58,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Thresholds:
     """Where a figure begins to be bad."""
 
     # Longer than any garbage collection that we have seen; visible as a jump of the picture.
@@ -96,33 +96,33 @@ class Rule:
     """When a verdict holds; `figures` is a template over the evidence's fields."""
 
     verdict: Verdict
-    holds: Callable[[Evidence, Limits], bool]
+    holds: Callable[[Evidence, Thresholds], bool]
     figures: str
     advice: str
 
 
-def _stalled(seen: Evidence, limits: Limits) -> bool:
+def _stalled(seen: Evidence, thresholds: Thresholds) -> bool:
     if not seen.playing:
         return False
     lagging = (
-        seen.loop_lag_max_ms >= limits.loop_stall_ms
-        or seen.loop_lag_p99_ms >= limits.loop_lag_p99_ms
+        seen.loop_lag_max_ms >= thresholds.loop_stall_ms
+        or seen.loop_lag_p99_ms >= thresholds.loop_lag_p99_ms
     )
-    late = seen.recent_interval_ms >= limits.interval_factor * seen.expected_interval_ms
+    late = seen.recent_interval_ms >= thresholds.interval_factor * seen.expected_interval_ms
     # Where a message carries a second of frames, a stall shows as an excess, not as a multiple.
     excess_ms = seen.recent_interval_ms - seen.expected_interval_ms
     return lagging and (late or excess_ms >= seen.loop_lag_max_ms / 2)
 
 
-def _starved(seen: Evidence, limits: Limits) -> bool:
-    return seen.recent_store_ms >= limits.store_ms
+def _starved(seen: Evidence, thresholds: Thresholds) -> bool:
+    return seen.recent_store_ms >= thresholds.store_ms
 
 
-def _flooding(seen: Evidence, limits: Limits) -> bool:
-    return seen.commands_per_s >= limits.commands_per_s
+def _flooding(seen: Evidence, thresholds: Thresholds) -> bool:
+    return seen.commands_per_s >= thresholds.commands_per_s
 
 
-def _hidden(seen: Evidence, limits: Limits) -> bool:
+def _hidden(seen: Evidence, thresholds: Thresholds) -> bool:
     return seen.hidden
 
 
@@ -130,31 +130,32 @@ def _owes(seen: Evidence) -> bool:
     return seen.window is not None and seen.credit is not None and seen.credit < seen.window
 
 
-def _silent(seen: Evidence, limits: Limits) -> bool:
+def _silent(seen: Evidence, thresholds: Thresholds) -> bool:
     # While bytes wait in our own socket the client cannot have seen what it should acknowledge.
-    reached = not seen.pending_bytes and seen.paused_share < limits.paused_share
-    return _owes(seen) and reached and seen.unacknowledged_s >= limits.silent_s
+    reached = not seen.pending_bytes and seen.paused_share < thresholds.paused_share
+    return _owes(seen) and reached and seen.unacknowledged_s >= thresholds.silent_s
 
 
-def _slow_client(seen: Evidence, limits: Limits) -> bool:
-    if seen.paused_share >= limits.paused_share or seen.recent_drops > 0:
+def _slow_client(seen: Evidence, thresholds: Thresholds) -> bool:
+    if seen.paused_share >= thresholds.paused_share or seen.recent_drops > 0:
         return True
-    late = seen.recent_interval_ms >= limits.interval_factor * seen.expected_interval_ms
-    answering = seen.unacknowledged_s < limits.silent_s
+    late = seen.recent_interval_ms >= thresholds.interval_factor * seen.expected_interval_ms
+    answering = seen.unacknowledged_s < thresholds.silent_s
     return seen.playing and seen.credit == 0 and late and answering
 
 
-def _slow_callback(seen: Evidence, limits: Limits) -> bool:
+def _slow_callback(seen: Evidence, thresholds: Thresholds) -> bool:
     return (
-        seen.callback_calls >= limits.callback_calls and seen.callback_p99_ms > limits.callback_ms
+        seen.callback_calls >= thresholds.callback_calls
+        and seen.callback_p99_ms > thresholds.callback_ms
     )
 
 
-def _degrading(seen: Evidence, limits: Limits) -> bool:
+def _degrading(seen: Evidence, thresholds: Thresholds) -> bool:
     first, middle, last = seen.trend_ms
     if not (seen.playing and first > 0 and middle > 0):
         return False
-    grows = first < middle < last and last >= limits.growth * first
+    grows = first < middle < last and last >= thresholds.growth * first
     return grows and last > seen.expected_interval_ms
 
 
@@ -227,9 +228,18 @@ _HEALTHY = (
 )
 
 
-def diagnose(evidence: Evidence, limits: Limits = Limits()) -> Diagnosis:
-    """The verdict on one connection."""
-    holding = [rule for rule in RULES if rule.holds(evidence, limits)]
+def diagnose(evidence: Evidence, thresholds: Thresholds = Thresholds()) -> Diagnosis:
+    """The verdict on one connection.
+
+    Args:
+        evidence: the connection's figures now and in the last minute (`monitoring/rows.py`).
+        thresholds: where a figure begins to be bad.
+
+    Returns:
+        The first rule of `RULES` that holds, with the figures that led to it; HEALTHY if none
+        does. The other rules that hold are in `also`.
+    """
+    holding = [rule for rule in RULES if rule.holds(evidence, thresholds)]
     if not holding:
         return Diagnosis(Verdict.HEALTHY, _HEALTHY.format(evidence), "Nothing to do.")
     first, *others = holding

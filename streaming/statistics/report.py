@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from .connection import ConnectionStatistics
+from .histogram import Distribution
 from .timer import SECOND, Callback
 
 
@@ -45,6 +46,7 @@ def connection_report(statistics: ConnectionStatistics, now_ns: int) -> dict[str
         "answer": statistics.answer.report(),
         "seek": statistics.seek.report(),
         "round_trip": statistics.round_trips.report(),
+        "live": (statistics.live or Distribution()).report(),
         "sparkline": list(statistics.history.sparkline(now_ns)),
         "timeline": [asdict(point) for point in statistics.history.timeline(now_ns)],
         "events": [

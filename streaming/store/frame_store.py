@@ -13,21 +13,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgpack
 
-from sessions_app.recording import CorruptRecording, Schema
+from sessions_app.recording import CorruptRecording, RecordingError, Schema
 
 from .byte_cache import ByteCache
 from .catalogue import Catalogue, SessionInfo
 from .open_recordings import OpenRecordings, StaleVersion
+from .rows import encode_rows
 from .shared_cache import SharedCache
-from .source import FrameSource
-from .subset import EVERYTHING
+from .source import FrameSource, PictureSource
+from .subset import EVERYTHING, subset_schema
 from .thinning import STRIDES, build_rows, build_segment, rows_span, segment_span
 
 BUILD_THREADS = 2
@@ -35,6 +36,13 @@ BUILD_THREADS = 2
 
 ROW_BYTES = 90
 """What a bytes object in a list costs beside its content."""
+
+
+MAX_ROWS_AT_ONCE = 50
+"""Rows of the last segment of a live session that are made on the event loop, some 0.2 ms each."""
+
+NEWEST_KEPT = 64
+"""Last segments of live sessions, by subset, whose rows are kept."""
 
 
 class SegmentKey(NamedTuple):
@@ -64,7 +72,14 @@ UNREADABLE = (CorruptRecording, OSError)
 
 
 class FrameStore:
-    """Segments and rows of any session. One per worker; belongs to one event loop at a time."""
+    """Segments and rows of any session. One per worker; belongs to one event loop at a time.
+
+    Attributes:
+        files: the open recordings.
+        shared: what all workers have made.
+        counts: what was made.
+        open_live: attaches a live session that is not attached here yet.
+    """
 
     def __init__(
         self,
@@ -88,7 +103,10 @@ class FrameStore:
         self._catalogue = catalogue or Catalogue()
         self._memory: ByteCache[PieceKey, Any] = ByteCache(memory_bytes)
         self._making: dict[PieceKey, asyncio.Task[Any]] = {}
+        self._pictures: dict[str, PictureSource] = {}
+        self._newest: dict[RowsKey, list[bytes]] = {}
         self.counts: Counter[str] = Counter()
+        self.open_live: Callable[[SessionInfo], Awaitable[FrameSource]] | None = None
 
     async def schema(self, info: SessionInfo) -> Schema:
         """Return the recording's schema; opens the file if need be. Raises: as
@@ -97,15 +115,46 @@ class FrameStore:
 
     def frame_count(self, info: SessionInfo) -> int:
         """Frames that exist now: of a live session those that its producer here has published."""
-        source = self.files.peek(info.version) if info.is_live else None
+        if not info.is_live:
+            return info.frame_count
+        pictures = self._pictures.get(info.version)
+        if pictures is not None:
+            return pictures.frame_count
+        source = self.files.peek(info.version)
         return info.frame_count if source is None else source.frame_count
 
     def attach(self, version: str, source: FrameSource) -> None:
         """Serve `version` from a live session's memory. Only whole segments are cached."""
         self.files.attach(version, source)
 
+    def attach_pictures(self, version: str, source: PictureSource) -> None:
+        """Serve `version` from a live session of pictures."""
+        self._pictures[version] = source
+
+    async def pictures(self, info: SessionInfo) -> PictureSource | None:
+        """The pictures of a live session; None of any other session."""
+        if not info.is_live or self.open_live is None:
+            return None
+        if info.version not in self._pictures and self.files.peek(info.version) is None:
+            # Attached by then, or there are no frames: the caller opens it and is told why.
+            with suppress(OSError, RecordingError, StaleVersion):
+                await self.open_live(info)
+        return self._pictures.get(info.version)
+
+    def arrived(self, version: str) -> float | None:
+        """When the newest frame of a live session came from its producer, Unix seconds."""
+        source = self._pictures.get(version) or self.files.peek(version)
+        arrived: float | None = getattr(source, "arrived", None)
+        return arrived
+
+    def newest_picture(self, version: str) -> bytes | None:
+        """The newest picture of a live session that is attached here."""
+        source = self._pictures.get(version)
+        return None if source is None or source.newest is None else source.newest[2]
+
     def detach(self, version: str) -> None:
-        """Undo `attach`."""
+        """Undo `attach` and `attach_pictures`."""
+        self._pictures.pop(version, None)
         self.files.detach(version)
 
     def segment_if_cached(self, key: SegmentKey) -> bytes | None:
@@ -147,16 +196,47 @@ class FrameStore:
     def rows_if_cached(
         self, info: SessionInfo, first: int, count: int, stride: int = 1, subset: str = EVERYTHING
     ) -> list[bytes] | None:
-        """As `rows`, but None if anything would have to be opened or made."""
+        """As `rows`, but None if anything would have to be opened or made. Args: as `rows`."""
         source = self.files.peek(info.version)
         if source is None:
             return None
         rows: list[bytes] = []
         for key, part in _row_blocks(info, source, first, count, stride, subset):
             block = self._memory.get(key)
+            if block is None and info.is_live:
+                block = self._newest_rows(key, source)
             if block is None:
                 return None
             rows += block[part]
+        return rows
+
+    def _newest_rows(self, key: RowsKey, source: FrameSource) -> list[bytes] | None:
+        """The rows of a live session's last segment, which grows: only those are made that were
+        not there before, at once, as every viewer at the edge wants them now."""
+        size = source.schema.segment_frames
+        first = key.index * size
+        count = source.frame_count - first
+        if key.stride != 1 or not 0 < count <= size:
+            return None
+        known = self._newest.get(key)
+        rows = [] if known is None else known
+        if len(rows) < count:
+            if count - len(rows) > MAX_ROWS_AT_ONCE:
+                return None
+            columns = source.columns(first + len(rows), first + count)
+            if key.subset != EVERYTHING:
+                columns = columns.subset(subset_schema(source.schema, key.subset))
+            rows += encode_rows(
+                columns,
+                first + len(rows),
+                1,
+                recorded=source.schema,
+                lap_length=key.lap_length,
+            )
+            if known is None:
+                while len(self._newest) >= NEWEST_KEPT:
+                    del self._newest[next(iter(self._newest))]
+                self._newest[key] = rows
         return rows
 
     async def rows(
@@ -189,7 +269,13 @@ class FrameStore:
         self, info: SessionInfo, frame: int, stride: int = 1, subset: str = EVERYTHING
     ) -> None:
         """The row of `frame` will be wanted soon: make its block now unless that is done or under
-        way. Does nothing beyond the ends, or while the file is not open."""
+        way. Does nothing beyond the ends, or while the file is not open.
+
+        Args:
+            info: the session.
+            frame: number of the frame.
+            stride, subset: as `rows`.
+        """
         source = self.files.peek(info.version)
         if source is None or not 0 <= frame < source.frame_count:
             return
@@ -201,6 +287,9 @@ class FrameStore:
             self.counts["expected"] += 1
 
     async def _open(self, info: SessionInfo, version: str) -> FrameSource:
+        if info.is_live and self.open_live is not None:
+            source = self.files.peek(version)
+            return await self.open_live(info) if source is None else source
         return await self.files.open(
             info.path, version, lambda error: self._explained(info, version, error)
         )

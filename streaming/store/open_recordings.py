@@ -60,6 +60,13 @@ class OpenRecordings:
         idle_seconds: float = IDLE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """
+        Args:
+            executor: threads that open, read and close.
+            max_open: files at once; beyond it the one not used for longest is closed.
+            idle_seconds: after which a file that nobody uses is closed.
+            clock: monotonic seconds.
+        """
         self._executor = executor
         self._max_open = max_open
         self._idle_seconds = idle_seconds

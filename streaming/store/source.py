@@ -18,3 +18,17 @@ class FrameSource(Protocol):
 
     def columns(self, start: int, stop: int) -> Columns:
         """Frames start … stop - 1. Raises: IndexError."""
+
+
+class PictureSource(Protocol):
+    """A live session of pictures. newest: (number, Unix time, bytes), None before the first;
+    frame_count: numbers up to it; size: width and height in pixels, None where not known;
+    start_time: Unix seconds of frame 0, None before the first."""
+
+    content_type: str
+    frame_count: int
+    size: tuple[int, int] | None
+    start_time: float | None
+
+    @property
+    def newest(self) -> tuple[int, float, bytes] | None: ...

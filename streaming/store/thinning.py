@@ -93,7 +93,23 @@ def _finer_parts(
 def build_segment(
     source: FrameSource, stride: int, index: int, subset: str, finished: Finished | None = None
 ) -> bytes:
-    """One deflated segment. Raises: IndexError; InvalidColumns; CorruptRecording."""
+    """Make one segment.
+
+    Args:
+        source: the recording, or what is live.
+        stride: frames between two samples: 1, 2, 4 … 2048.
+        index: of the segment among those of its stride.
+        subset: of fields and entities (`store/subset.py`).
+        finished: gives finer segments that have been made, to make this one of them.
+
+    Returns:
+        The deflated segment (docs/recording-format.md).
+
+    Raises:
+        IndexError: beyond the recording's end.
+        InvalidColumns: the subset is of another recording.
+        CorruptRecording: the file holds something else than it says.
+    """
     if stride == 1 and subset == EVERYTHING:
         return source.segment(index)
     columns = thin(source, stride, index, finished)
@@ -111,7 +127,17 @@ def build_rows(
     lap_length: float | None,
     finished: Finished | None = None,
 ) -> list[bytes]:
-    """The rows of the frames of one block (`rows_span`). Raises: as `build_segment`."""
+    """Make the rows of the frames of one block (`rows_span`).
+
+    Args:
+        source, stride, index, subset, finished: as `build_segment`.
+        lap_length: metres, from which a row's distance is worked out; None where there are no laps.
+
+    Returns:
+        One msgpack map for each frame.
+
+    Raises: as `build_segment`.
+    """
     span = rows_span(source.schema, stride)
     if not 0 <= index * span < source.frame_count:
         raise IndexError(f"rows from frame {index * span}: the recording ends before")

@@ -7,7 +7,6 @@ connection, session or user. Counters begin at 0 with a worker's process, as Pro
 from __future__ import annotations
 
 import hmac
-import ipaddress
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -25,6 +24,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from sessions_app.access import Action, decide
+from sessions_app.networks import is_this_machine
 from sessions_app.visitors import UnknownToken, visitor_of_user
 
 from ..monitoring.board import BoardError
@@ -86,6 +86,7 @@ class WorkersCollector(Collector):
         yield from self._loops(workers)
         yield self._durations(workers)
         yield from self._store(workers)
+        yield from self._producers(workers)
 
     def _connections(self, workers: list[dict[str, Any]]) -> Iterator[Metric]:
         opened = CounterMetricFamily(
@@ -98,7 +99,7 @@ class WorkersCollector(Collector):
             "replay_dropped_frames", "Frames never sent.", labels=["worker", "reason"]
         )
         refused = CounterMetricFamily(
-            "replay_refused", "Refused with 429 or 4429.", labels=["worker", "limit"]
+            "replay_refused", "Refused because a limit was reached.", labels=["worker", "limit"]
         )
         for worker in workers:
             name = worker["name"]
@@ -153,6 +154,24 @@ class WorkersCollector(Collector):
                     figures["total_ns"] / 1e9,
                 )
         return family
+
+    def _producers(self, workers: list[dict[str, Any]]) -> Iterator[Metric]:
+        sending = GaugeMetricFamily(
+            "replay_producers", "Producers of live sessions.", labels=["worker", "verdict"]
+        )
+        rate = GaugeMetricFamily(
+            "replay_live_frames_per_second", "Frames from producers.", labels=["worker"]
+        )
+        lag = GaugeMetricFamily(
+            "replay_live_disk_lag_seconds", "Longest wait of frames for disk.", labels=["worker"]
+        )
+        for worker in workers:
+            producers = worker.get("producers", [])
+            for verdict, count in Counter(p["verdict"] for p in producers).items():
+                sending.add_metric([worker["name"], verdict], count)
+            rate.add_metric([worker["name"]], sum(p["rate"] for p in producers))
+            lag.add_metric([worker["name"]], max((p["disk_lag"] for p in producers), default=0.0))
+        yield from (sending, rate, lag)
 
     def _store(self, workers: list[dict[str, Any]]) -> Iterator[Metric]:
         lookups = CounterMetricFamily(
@@ -214,12 +233,7 @@ def _from_this_machine(request: HttpRequest) -> bool:
     """Whether the client itself is here, as far as can be seen: a proxy is here as well."""
     if any(name in request.headers for name in _PROXY_HEADERS):
         return False
-    try:
-        address = ipaddress.ip_address(request.META.get("REMOTE_ADDR") or "")
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
+    return is_this_machine(request.META.get("REMOTE_ADDR") or "")
 
 
 def _cumulative(octaves: list[int]) -> list[tuple[str, float]]:

@@ -59,9 +59,20 @@ from sessions_app.visitors import is_token
 from streaming.api.byte_ranges import Unsatisfiable, requested_range
 from streaming.client.decoding import decode_data
 from streaming.connections.resume import ResumeError, read_token
+from streaming.live.commands import Start
+from streaming.live.commands import parse_command as parse_live_command
+from streaming.live.layout import Layout
+from streaming.live.producing import Intake
+from streaming.live.records import Ended, Part, about_from, whole_records
+from streaming.live.records import decode as decode_record
+from streaming.live.records import encode as encode_record
+from streaming.live.wire import IngestError
 from streaming.playback.command_parser import clean_name, parse_command
 from streaming.playback.commands import CommandError
 from streaming.playback.protocol import Action, DataKind, data_message
+from tests.live_samples import about as live_about
+from tests.live_samples import packed as packed_frame
+from tests.live_samples import schema as live_schema
 
 MAPPING = """\
 time: {column: t, unit: s}
@@ -444,6 +455,52 @@ def yaml_mapping(data: bytes) -> None:
     table = written("good.csv", CSV.encode())
     with contextlib.suppress(RecordingError):
         import_table(table, ImportOptions(mapping=path))
+
+
+# -- live sessions --------------------------------------------------------------------------------
+
+LIVE_START = json.dumps(
+    {
+        "action": "start", "frame_rate": 10, "fields": [{"name": "x", "scale": 0.5}],
+        "entities": [{"code": "A", "colour": "#112233"}], "take_over": False,
+        "geometry": {"bounds": [0, 0, 1, 1], "lines": [[[0, 0], [1, 1]]], "corners": [{"x": 1}]},
+    }
+)  # fmt: skip
+LIVE_EVENT = json.dumps({"action": "event", "frame": 3, "kind": "flag", "lap": 2})
+
+
+@target(spoiled_text(LIVE_START, LIVE_EVENT, '{"action": "end"}'), IngestError)
+def live_command(text: str) -> None:
+    command = parse_live_command(text)
+    if isinstance(command, Start) and command.fields:
+        about = about_from(command, "fuzz", "v")
+        with contextlib.suppress(RecordingError):
+            _ = about.schema
+        again = decode_record(encode_record(Part(1, {}, about)))
+        assert isinstance(again, Part)
+        assert again.about.fields == about.fields
+        assert again.about.entities == about.entities
+
+
+@target(spoiled(packed_frame(0), packed_frame(1, 5.0)))
+def live_frames(data: bytes) -> None:
+    layout = Layout(live_schema())
+    taker = Intake(frame_rate=10.0, layout=layout)
+    outcome = taker.take(data, 0.0, 0.0)
+    numbers = [frame.number for frame in outcome.frames]
+    assert numbers == sorted(set(numbers))
+    assert all(len(frame.content) == 4 * layout.width for frame in outcome.frames)
+    for refusal in outcome.refused:
+        json.dumps(refusal.as_dict())
+
+
+@target(
+    spoiled(encode_record(Part(1, {}, live_about())), encode_record(Ended("x"))), RecordingError
+)
+def live_record(data: bytes) -> None:
+    decode_record(data)
+    for content, _end in whole_records(data):
+        decode_record(content)
 
 
 # -- headers, slugs and names ---------------------------------------------------------------------

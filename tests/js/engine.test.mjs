@@ -13,7 +13,7 @@ function started({ generation = 0, frames = 1000, state = "ready" } = {}) {
   const orders = [];
   const clock = { now: 0 };
   const engine = new Engine({
-    socketUrl: "ws://test/",
+    url: "ws://test/",
     segmentsPath: (version) => `/${version}/`,
     now: () => clock.now,
     link: (listener) => {

@@ -4,9 +4,9 @@ import { test } from "node:test";
 import { Layout } from "../../streaming/static/streaming/engine/layout.js";
 import { Recording } from "../../streaming/static/streaming/ui/recording.js";
 
-function recording({ labels, metadata = {} }) {
+function recording({ labels, metadata = {}, more = [] }) {
   const field = { unit: "", scale: 1, kind: "held", scope: "entity" };
-  const fields = ["position", "lap", "status"].map((name) => ({ ...field, name }));
+  const fields = ["position", "lap", "status", ...more].map((name) => ({ ...field, name }));
   if (labels !== undefined) fields[2].labels = labels;
   return new Recording(new Layout(fields, ["A"], 25), null, { metadata, entities: [] });
 }
@@ -27,4 +27,34 @@ test("metadata that are no whole numbers are passed over", () => {
   assert.deepEqual([odd.totalLaps, odd.raceStartFrame], [null, 0]);
   const sound = recording({ metadata: { total_laps: 52, race_start_frame: 100 } });
   assert.deepEqual([sound.totalLaps, sound.raceStartFrame], [52, 100]);
+});
+
+test("the parts of a qualifying say who is out and how many go on", () => {
+  const session_parts = [
+    { name: "Q1", start_frame: 0, green_frame: 10, flag_frame: 90, entries: 3, eliminated: ["A"] },
+    {
+      name: "Q2",
+      start_frame: 100,
+      green_frame: 110,
+      flag_frame: null,
+      entries: 2,
+      eliminated: [],
+    },
+  ];
+  const metadata = { session_parts, session_start_frame: 10, runs: { A: [] } };
+  const timed = recording({ metadata, more: ["session_part"] });
+  assert.equal(timed.raceStartFrame, 10);
+  assert.deepEqual(
+    [0, 99, 100].map((frame) => timed.partAt(frame)?.name),
+    ["Q1", "Q1", "Q2"],
+  );
+  assert.deepEqual(
+    [99, 100].map((frame) => timed.placesThatGoOn(frame)),
+    [2, Infinity],
+  );
+  assert.equal(timed.eliminatedIn("A", 99), undefined);
+  assert.equal(timed.eliminatedIn("A", 100)?.name, "Q1");
+  timed.setLaps([{ entity: "A", number: 1, start_frame: 0 }], []);
+  assert.deepEqual([timed.lapStarts, timed.totalLaps], [[], null]);
+  assert.deepEqual(recording({ metadata }).parts, [], "a race has none");
 });

@@ -96,6 +96,9 @@ class Command(BaseCommand):
             if imports:
                 command = [sys.executable, sys.argv[0], "import_worker"]
                 kinds.append(companion_kind("import_worker", command, environ))
+            if settings.RETENTION_DAYS or settings.RETENTION_BYTES:
+                command = [sys.executable, sys.argv[0], "retention", "--hourly"]
+                kinds.append(companion_kind("retention", command, environ))
             Supervisor(
                 kinds,
                 on_ready=lambda: self._say(

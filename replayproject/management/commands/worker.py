@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -13,11 +14,20 @@ from django.db import connection
 
 from replayproject.asgi import application
 from replayproject.orphan import end_with_parent
+from sessions_app.api import uploads
+from sessions_app.uploads import remove_unheld
 from streaming.server.daphne import run_server
-from streaming.server.limits import Limits
+from streaming.server.limits import BodyRule, Limits
 
 SQLITE_SECONDS = 2
 """How long a worker waits for SQLite's lock; commands that import wait longer."""
+
+
+def body_rule(method: str, path: str, _headers: Mapping[bytes, bytes]) -> BodyRule:
+    """Uploads are large, and streamed: who may send one is decided before it is read."""
+    if (method, path) == uploads.REQUEST:
+        return BodyRule(settings.UPLOAD_BYTES + uploads.OVERHEAD, streamed=True)
+    return BodyRule(settings.MAX_BODY_BYTES)
 
 
 class Command(BaseCommand):
@@ -34,6 +44,8 @@ class Command(BaseCommand):
         if connection.vendor == "sqlite":
             # One thread runs the queries of all viewers: one that waits for a lock delays all.
             connection.settings_dict["OPTIONS"]["timeout"] = SQLITE_SECONDS
+        # Of a worker that was killed while it received an upload.
+        remove_unheld()
         worker = application.worker
 
         def listening(_port: int) -> None:
@@ -49,7 +61,9 @@ class Command(BaseCommand):
             drain=worker.drain,
             limits=Limits(
                 body_bytes=settings.MAX_BODY_BYTES,
+                body_rule=body_rule,
                 messages_per_second=settings.MESSAGES_PER_SECOND,
+                refused=worker.registry.refused,
             ),
         )
         asyncio.get_event_loop().run_until_complete(worker.close())

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..bounds import Allowance, Bounds, files_below
+from ..options import ImportOptions
 from ..report import Done, Report
 from ..result import ImportSourceError
 from ..tables import ColumnType, Table, format_of, read_table, rows_of
@@ -60,6 +61,8 @@ SPECS: Mapping[str, TableSpec] = {
         {"tyre_age_at_start": NUMBER},
     ),
     "position": TableSpec({"date": TIME, "position": NUMBER}),
+    # Gaps are numbers, and "+1 LAP" for lapped cars.
+    "intervals": TableSpec({"date": TIME, "gap_to_leader": TEXT}, {"interval": TEXT}),
     "drivers": TableSpec(
         {"driver_number": NUMBER},
         {
@@ -151,6 +154,7 @@ _SMALL_FIRST = (
     "laps",
     "stints",
     "position",
+    "intervals",
     "race_control",
     "weather",
     "session_result",
@@ -158,6 +162,7 @@ _SMALL_FIRST = (
 """Read before the large ones, so that a broken file is found at once."""
 _ALIASES = {
     "positions": "position",
+    "interval": "intervals",
     "session": "sessions",
     "driver": "drivers",
     "session_results": "session_result",
@@ -199,6 +204,12 @@ def find_tables(folder: Path, bounds: Bounds | None = None) -> dict[str, list[So
             SourceFile(table, path, None if number is None else int(number))
         )
     return found
+
+
+def is_openf1(source: Path, options: ImportOptions) -> bool:
+    """Whether it is a folder with files that are named as OpenF1's tables are, positions or laps
+    among them."""
+    return source.is_dir() and bool({"location", "laps"} & set(find_tables(source, options.bounds)))
 
 
 def read_small_tables(
@@ -257,9 +268,7 @@ def _read(source: SourceFile, allowance: Allowance, report: Report) -> Table:
         table = table.with_columns(driver_number=np.full(table.rows, float(source.driver)))
     elif "driver_number" in required:
         table = _of_cars(table, report)
-    for column, values in table.columns.items():
-        if values.dtype.kind == "f":
-            table = _sane(table, column, report)
+    table = sane(table, report)
     cars = np.unique(table["driver_number"]) if "driver_number" in required or spec.per_car else ()
     report.read(source.table, times, rows, cars)
     return table
@@ -271,13 +280,25 @@ def _of_cars(table: Table, report: Report) -> Table:
     with np.errstate(invalid="ignore"):
         wrong = ~((numbers >= 0) & (numbers <= MAX_NUMBER) & (numbers == np.floor(numbers)))
     table = table.believed(report, wrong, "driver_number", "the number of a car", Done.ROW)
-    different = np.unique(table["driver_number"])
-    if len(different) > MAX_CARS:
+    check_cars(len(np.unique(table["driver_number"])), table.path)
+    return table
+
+
+def check_cars(count: int, path: Path) -> None:
+    """Raises: ImportSourceError for more cars than a session may have."""
+    if count > MAX_CARS:
         raise ImportSourceError(
-            f"{len(different):,} different numbers: expected at most {MAX_CARS} cars",
-            file=table.path,
+            f"{count:,} different numbers: expected at most {MAX_CARS} cars",
+            file=path,
             column="driver_number",
         )
+
+
+def sane(table: Table, report: Report) -> Table:
+    """The table without values that cannot be; each is listed in the report."""
+    for column, values in table.columns.items():
+        if values.dtype.kind == "f":
+            table = _sane(table, column, report)
     return table
 
 

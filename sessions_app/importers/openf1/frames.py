@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...racing import RACE_FIELDS, CarStatus, TrackStatus
-from ...recording import Schema
-from ...standings import NEVER, STANDINGS_RATE, gaps, hold, positions
+from ...recording import Field, Schema
+from ...standings import NEVER, STANDINGS_RATE, gaps, hold, positions, positions_at_line
 from ..samples import (
     Series,
     SourceSamples,
@@ -67,15 +67,23 @@ class SeriesBuilder:
         series: what was collected so far; times are seconds since the first frame.
         progress: of all cars in every frame, laps, NaN where unknown: what the order is made of.
         position, lap, status: in every frame, int32, shape (frames, cars).
+        road: as position, but in which order the cars are, whatever the timing has counted.
     """
 
-    def __init__(self, codes: Sequence[str], base: TimeBase, segment_frames: int) -> None:
-        self.schema = Schema(RACE_FIELDS, tuple(codes), base.rate, segment_frames)
+    def __init__(
+        self,
+        codes: Sequence[str],
+        base: TimeBase,
+        segment_frames: int,
+        fields: Sequence[Field] = RACE_FIELDS,
+    ) -> None:
+        self.schema = Schema(tuple(fields), tuple(codes), base.rate, segment_frames)
         self.base = base
         self.series: list[Series] = []
         shape = (len(base.times), len(codes))
         self.progress = np.full(shape, np.nan)
         self.position = np.zeros(shape, dtype=np.int32)
+        self.road = np.zeros(shape, dtype=np.int32)
         self.lap = np.zeros(shape, dtype=np.int32)
         self.status = np.zeros(shape, dtype=np.int32)
         self._frames = frame_times(np.arange(len(base.times)), base.rate)
@@ -129,9 +137,7 @@ class SeriesBuilder:
         """Everything about one car that needs no other car. lap_length: decimetres."""
         code = self.schema.entities[column]
         self._place(column, car, lap_length, red)
-        if car.telemetry is not None:
-            samples = car.telemetry
-            self._add(code, samples.times, {f: samples.values[s] for f, s in _TELEMETRY.items()})
+        self._telemetry(code, car)
         self._status(column, car)
         self._lap(column, car, total_laps)
         self._tyres(code, car)
@@ -139,6 +145,11 @@ class SeriesBuilder:
         exits = np.array([visit.exit for visit in car.visits])
         stops = np.searchsorted(exits, self.base.times, side="right")
         self._add_changes(code, "pit_stops", stops)
+
+    def _telemetry(self, code: str, car: Car) -> None:
+        if car.telemetry is not None:
+            samples = car.telemetry
+            self._add(code, samples.times, {f: samples.values[s] for f, s in _TELEMETRY.items()})
 
     def _place(
         self, column: int, car: Car, lap_length: float, red: Sequence[tuple[float, float]]
@@ -221,7 +232,8 @@ class SeriesBuilder:
             self._add_forward(code, f"sector{k + 1}", passed[known], sector[known])
 
     def standings(self, cars: Sequence[Car], grid: NDArray[np.int64] | None) -> None:
-        """Order and gaps of all cars; taken at `STANDINGS_RATE`, held in between."""
+        """The order as the timing counts it, on the road, and the gaps of all cars; the last two
+        taken at `STANDINGS_RATE`, held in between."""
         base = self.base
         frames = len(base.times)
 
@@ -235,7 +247,7 @@ class SeriesBuilder:
         for column, car in enumerate(cars):
             if car.finish is not None:
                 progress[finish[column], column] = car.laps_done(car.finish)
-        order = positions(
+        road = positions(
             progress,
             start_frame=base.start_frame,
             grid=grid,
@@ -245,11 +257,19 @@ class SeriesBuilder:
             finish_time=np.array([np.nan if c.finish is None else c.finish for c in cars]),
         )
         step = max(1, round(base.rate / STANDINGS_RATE))
-        order = hold(order[::step], frames, step)
+        self.road = hold(road[::step], frames, step)
+        order = positions_at_line(
+            [car.crossings for car in cars],
+            base.times,
+            road[base.start_frame],
+            np.array([np.nan if car.finish is None else car.finish for car in cars]),
+        )
+        order[: base.start_frame] = road[: base.start_frame]
         self.position = order
         gap, interval = gaps(
             progress,
-            order,
+            # The feed of the gaps counts a pass at once, unlike that of the order.
+            self.road,
             base.rate,
             start_frame=base.start_frame,
             finish_frame=finish,

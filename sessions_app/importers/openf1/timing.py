@@ -235,6 +235,10 @@ class CarStint:
     age_at_start: int | None
     tyre: Tyre | None = field(default=None)
 
+    def age_at(self, lap: int) -> int | None:
+        """Laps that the tyres had done when a lap began."""
+        return None if self.age_at_start is None else self.age_at_start + lap - self.lap_start
+
 
 def read_stints(table: Table, report: Report) -> dict[int, list[CarStint]]:
     """Stints by driver number, in the order of their laps; the same stint twice counts once.

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 
 from ...recording import FieldKind
 from ...recording.errors import InvalidColumns
-from ...recording.fields import Field
+from ...recording.fields import Field, Scope
 from ..bounds import Allowance
 from ..result import ImportSourceError
 from ..text import cleaned, shown
@@ -22,6 +23,8 @@ MAX_MAPPING = 200_000
 MAX_NESTING = 16
 """Levels of a mapping; `geometry.lines` has five."""
 MAX_NUMBER = 1e12
+MAX_LABELS = 1000
+"""Of one enumeration."""
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 TIME_UNITS: Mapping[str, float] = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0}
@@ -38,6 +41,7 @@ _KEYS = (
     "delimiter",
     "geometry",
     "events",
+    "start",
 )
 _GEOMETRY_KINDS = ("field", "map", "circuit")
 
@@ -66,7 +70,8 @@ class GeometryMapping:
 @dataclass(frozen=True, slots=True)
 class TableMapping:
     """A whole mapping. time_unit: seconds per step of a numeric time column, None if it holds ISO
-    times; rate: frames a second, None for the source's own; max_gap: seconds."""
+    times; rate: frames a second, None for the source's own; max_gap: seconds; start: aware, of the
+    time 0 of a numeric time column, None if not known."""
 
     path: Path
     time: str
@@ -81,6 +86,7 @@ class TableMapping:
     delimiter: str | None = None
     events: str = ""
     geometry: GeometryMapping | None = field(default=None)
+    start: datetime | None = None
 
 
 _ATTRIBUTES = ("name", "number", "team", "colour", "kind")
@@ -88,8 +94,15 @@ _ATTRIBUTES = ("name", "number", "team", "colour", "kind")
 
 def read_mapping(path: Path) -> TableMapping:
     """Raises: ImportSourceError naming the file, the key and what was expected there."""
-    data = _loaded(path)
-    keys = _Keys(path, data, "")
+    return parse_mapping(_read(path), path)
+
+
+def parse_mapping(data: bytes | bytearray, path: Path) -> TableMapping:
+    """A mapping's text. path: of the file that it is from, for messages.
+
+    Raises: ImportSourceError naming the file, the key and what was expected there.
+    """
+    keys = _Keys(path, _loaded(data, path), "")
     keys.only(_KEYS)
     geometry = _geometry(keys.child("geometry")) if "geometry" in keys else None
     time, time_unit = _time(keys)
@@ -109,14 +122,44 @@ def read_mapping(path: Path) -> TableMapping:
         delimiter=_delimiter(keys),
         events=keys.text("events", ""),
         geometry=geometry,
+        start=_start(keys, time_unit),
     )
 
 
-def _loaded(path: Path) -> Any:
-    """What a YAML file says, if it says it plainly: aliases let a file of 400 bytes stand for
-    millions of values, and tags name types that no key here has."""
+def _start(keys: _Keys, time_unit: float | None) -> datetime | None:
+    if "start" not in keys:
+        return None
+    if time_unit is None:
+        raise keys.wrong("start", "the column has times of day: expected no start beside them")
+    text = keys.text("start")
     try:
-        text = Allowance().read(path, MAX_MAPPING).decode("utf-8")
+        start = datetime.fromisoformat(text)
+    except ValueError:
+        problem = f"{shown(text)} found: expected a time such as 2024-06-30T13:00:00+00:00"
+        raise keys.wrong("start", problem) from None
+    return start if start.tzinfo is not None else start.replace(tzinfo=UTC)
+
+
+def _read(path: Path) -> bytes | bytearray:
+    try:
+        return Allowance().read(path, MAX_MAPPING)
+    except OSError as error:
+        raise ImportSourceError(f"{error.strerror}: expected a mapping file", file=path) from error
+
+
+def plain_yaml(path: Path) -> Any:
+    """What a file says, as `_loaded`. Raises: ImportSourceError."""
+    return _loaded(_read(path), path)
+
+
+def _loaded(data: bytes | bytearray, path: Path) -> Any:
+    """What a YAML file says, if it says it plainly: aliases let a file of 400 bytes stand for
+    millions of values, and tags name types that no key here has.
+
+    Raises: ImportSourceError naming the file, and the line of what is not plain.
+    """
+    try:
+        text = data.decode("utf-8")
         depth = 0
         for event in yaml.parse(text, Loader=_LOADER):
             if isinstance(event, yaml.AliasEvent):
@@ -131,8 +174,6 @@ def _loaded(path: Path) -> Any:
             if tag not in (None, "!"):
                 raise _unwanted(path, event, f"tag {tag}", "none")
         return yaml.load(text, Loader=_LOADER)
-    except OSError as error:
-        raise ImportSourceError(f"{error.strerror}: expected a mapping file", file=path) from error
     except (yaml.YAMLError, ValueError) as error:
         # ValueError: no UTF-8, a day that no calendar has, a number of more digits than are read.
         raise ImportSourceError(f"{error}: expected YAML", file=path) from error
@@ -193,6 +234,16 @@ class _Keys:
             raise self.wrong(key, f"{shown(value)} found: expected {count} numbers")
         return tuple(float(v) for v in value)
 
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of different texts."""
+        value: Any = self.data.get(key)
+        good = isinstance(value, list) and 0 < len(value) <= MAX_LABELS
+        if not good or not all(isinstance(v, str) and 0 < len(v) <= 60 for v in value):
+            raise self.wrong(key, f"{shown(value)} found: expected a list of texts")
+        if len(set(value)) != len(value):
+            raise self.wrong(key, f"{shown(value)} found: expected each text once")
+        return tuple(value)
+
     def child(self, key: str) -> _Keys:
         if key not in self:
             raise self.wrong(key, "missing: expected keys and values")
@@ -246,18 +297,26 @@ def _fields(keys: _Keys, geometry: GeometryMapping | None) -> list[FieldMapping]
     fields = keys.child("fields")
     for name in fields.data:
         own = fields.child_or_text(name, "column")
-        own.only(("column", "unit", "scale", "kind"))
+        own.only(("column", "unit", "scale", "kind", "scope", "labels"))
         if any(f.field.name == name for f in found):
             raise fields.wrong(name, "comes from latitude and longitude: expected another name")
         if len(name) > 60:
             raise fields.wrong(cleaned(name, 60), "expected a name of at most 60 characters")
         place = name in ("x", "y")
-        kind = own.text("kind", "cubic" if place else "linear")
+        usual = "cubic" if place else "held" if "labels" in own else "linear"
+        kind = own.text("kind", usual)
         if kind not in list(FieldKind):
             raise own.wrong("kind", f"{shown(kind)} found: expected one of {', '.join(FieldKind)}")
-        scale = own.positive("scale", 0.01 if place else 0.1) or 1.0
+        labels = own.texts("labels") if "labels" in own else ()
+        if labels and kind != FieldKind.HELD:
+            raise own.wrong("labels", f"of a {kind} field: expected kind held")
+        scope = own.text("scope", Scope.ENTITY)
+        if scope not in list(Scope):
+            raise own.wrong("scope", f"{shown(scope)} found: expected one of {', '.join(Scope)}")
+        scale = own.positive("scale", 1.0 if labels else 0.01 if place else 0.1) or 1.0
+        unit = own.text("unit", "", most=20)
         try:
-            made = Field(str(name), own.text("unit", "", most=20), scale, FieldKind(kind))
+            made = Field(str(name), unit, scale, FieldKind(kind), Scope(scope), labels)
         except InvalidColumns as error:
             raise fields.wrong(str(name), str(error)) from error
         found.append(FieldMapping(made, own.text("column")))
@@ -265,6 +324,9 @@ def _fields(keys: _Keys, geometry: GeometryMapping | None) -> list[FieldMapping]
     for name in ("x", "y"):
         if name not in names:
             raise keys.wrong(f"fields.{name}", "missing: expected the column of a position")
+    for f in found:
+        if f.field.name in ("x", "y") and (f.field.labels or f.field.scope is Scope.SESSION):
+            raise keys.wrong(f"fields.{f.field.name}", "expected the number of each entity's place")
     return found
 
 

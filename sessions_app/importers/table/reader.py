@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...recording import Schema
-from ...recording.fields import MAX_ENTITIES, default_segment_frames
+from ...recording import Scope
+from ...recording.fields import MAX_ENTITIES
 from ..bounds import Allowance
+from ..ground import bounds_around, middle_of, projected
 from ..options import ImportOptions
+from ..report import Done, Report
 from ..result import (
     MAX_CODE,
     EntityRecord,
@@ -23,19 +25,19 @@ from ..result import (
     Progress,
     no_progress,
 )
-from ..samples import Series, SourceSamples, series_of
-from ..tables import ColumnType, Table, read_table
-from ..text import is_clean, shown
-from .mapping import TableMapping, read_mapping
+from ..tables import ColumnType, Table, embedded_text, format_of, read_table
+from ..text import is_clean
+from ..tracks import Track, samples_of, track_of, usual_rate, without_strays
+from .mapping import MAX_MAPPING, FieldMapping, TableMapping, parse_mapping, read_mapping
 
 Floats = NDArray[np.float64]
 
-MAX_SAMPLES = 500_000_000
-"""Frames times entities times fields: about 2 GB; more is a wrong unit of time."""
-MAX_FRAMES = 10_000_000
-"""Four days of 25 frames a second; resampling one field takes 80 bytes a frame."""
-_EARTH = 6_371_008.8
-"""Mean radius, metres."""
+MAPPING_KEY = b"replay.mapping"
+"""Of a Parquet file's metadata, where an export puts the mapping."""
+_FIRST_TIME, _LAST_TIME = -1e11, 1e11
+"""Seconds: three thousand years to either side of 1970."""
+_FIRST_DATE, _LAST_DATE = -2_208_988_800.0, 4_102_444_800.0
+"""1900 to 2100: the years of a column of ISO times."""
 
 
 def import_table(
@@ -43,175 +45,247 @@ def import_table(
 ) -> ImportResult:
     """Read a table by its mapping (`options.mapping`).
 
-    Raises: ImportSourceError naming file, row and column of what cannot be read.
+    Rows and values that cannot be believed are left out and listed in the result's report.
+    Raises: ImportSourceError if there is nothing to show; of a strict import naming file, row and
+    column of the first thing that cannot be believed. SourceTooLarge beyond a bound.
     """
-    if options.mapping is None:
+    allowance = Allowance(options.bounds)
+    mapping = _mapping(source, options)
+    progress(0.0, "reading the table")
+    report = Report(source, strict=options.strict)
+    table = _read(source, mapping, allowance, report)
+    return session_of_table(table, mapping, options, report, progress, f"table:{source.name}")
+
+
+def session_of_table(
+    table: Table,
+    mapping: TableMapping,
+    options: ImportOptions,
+    report: Report,
+    progress: Progress,
+    origin_of: str,
+) -> ImportResult:
+    """A session from rows in memory, wherever they came from.
+
+    Args:
+        table: with the columns that `columns_of` names.
+        mapping: what they mean.
+        options: title, rate, year and round.
+        report: where what is left out is listed.
+        progress: called with the fraction done.
+        origin_of: the session's `source`.
+
+    Raises: ImportSourceError as `import_table`.
+    """
+    table = _believed_rows(table, mapping, report)
+    times = _times(table, mapping)
+    values, origin = _values(table, mapping, report)
+    rows_by_entity = _rows_by_entity(table, mapping)
+    report.read(table.name, times if mapping.time_unit is None else None, table.rows)
+    report.coverage[table.name].entities.update(range(len(rows_by_entity)))
+    progress(0.5, "following the entities")
+    of_session = {f.field.name for f in mapping.fields if f.field.scope is Scope.SESSION}
+    everybody = EntityRecord("session")
+    shared = track_of(everybody, times, {n: own for n, own in values.items() if n in of_session})
+    values = {name: own for name, own in values.items() if name not in of_session}
+    tracks = [
+        track_of(entity, times[rows], {name: own[rows] for name, own in values.items()})
+        for entity, rows in zip(
+            _entities(table, mapping, rows_by_entity), rows_by_entity.values(), strict=True
+        )
+    ]
+    doubles = table.rows - sum(len(track.times) for track in tracks)
+    if doubles:
+        report.leave_out(
+            Done.ROW,
+            "one row of an entity and time (the last counts)",
+            table=table.name,
+            found="several",
+            count=doubles,
+            known=True,
+        )
+    tracks = without_strays(tracks, report, table.name)
+    rate = options.frame_rate or mapping.rate or usual_rate(tracks)
+    samples, first = samples_of(
+        tracks,
+        [f.field for f in mapping.fields],
+        rate=rate,
+        max_gap=mapping.max_gap,
+        report=report,
+        table=table.name,
+        session=shared,
+    )
+    start = _start(mapping, first)
+    return ImportResult(
+        title=options.title or mapping.title or table.path.name.split(".", 1)[0],
+        kind=mapping.kind,
+        source=origin_of,
+        samples=samples,
+        entities=[track.entity for track in tracks],
+        geometry=_geometry(table, mapping, tracks, origin),
+        events=_events(table, mapping, times, first, rate, samples.frame_count),
+        start_time=start,
+        year=options.year or (start.year if start is not None else None),
+        round=options.round,
+        metadata={"mapping": mapping.path.name, "unseen_share": report.unseen_share},
+        report=report,
+    )
+
+
+def is_table(source: Path, options: ImportOptions) -> bool:
+    """Whether it is a file of one of the formats, and a mapping was given for it or is in it."""
+    if not source.is_file() or not format_of(source):
+        return False
+    return (
+        options.mapping is not None or embedded_text(source, MAPPING_KEY, MAX_MAPPING) is not None
+    )
+
+
+def _mapping(source: Path, options: ImportOptions) -> TableMapping:
+    """The one that was given, else the one that a Parquet file has in itself."""
+    if options.mapping is not None:
+        return read_mapping(options.mapping)
+    own = embedded_text(source, MAPPING_KEY, MAX_MAPPING)
+    if own is None:
         raise ImportSourceError(
             "no mapping given: expected --mapping, a file that says what the columns mean",
             file=source,
         )
-    allowance = Allowance(options.bounds)
-    mapping = read_mapping(options.mapping)
-    progress(0.0, "reading the table")
-    table = _read(source, mapping, allowance)
-    times = _times(table, mapping)
-    values, origin = _values(table, mapping)
-    rows_by_entity = _rows_by_entity(table, mapping, times)
-    progress(0.5, "following the entities")
-    rate = options.frame_rate or mapping.rate or _own_rate(times, rows_by_entity)
-    first, last = float(np.nanmin(times)), float(np.nanmax(times))
-    length = (last - first) * rate
-    count = int(round(min(length, MAX_FRAMES), 6)) + 1
-    samples = count * len(rows_by_entity) * len(mapping.fields)
-    if not length < MAX_FRAMES or samples > MAX_SAMPLES:
-        raise ImportSourceError(
-            f"{length:,.0f} frames of {len(rows_by_entity)} entities found: expected at most "
-            f"{MAX_FRAMES:,} and {MAX_SAMPLES:,} samples (is the unit of time right?)",
-            file=source,
-            column=mapping.time,
-        )
-    codes = list(rows_by_entity)
-    fields = tuple(f.field for f in mapping.fields)
-    schema = Schema(fields, tuple(codes), rate, default_segment_frames(rate))
-    series: list[Series] = []
-    for number, (code, rows) in enumerate(rows_by_entity.items()):
-        own = {f.name: values[f.name][rows] for f in fields}
-        series += series_of(code, times[rows] - first, own, mapping.max_gap)
-        progress(0.5 + 0.5 * (number + 1) / len(codes), f"following {code}")
-    absolute = mapping.time_unit is None
-    result = SourceSamples(schema, count, series)
-    return ImportResult(
-        title=options.title or mapping.title or source.name.split(".", 1)[0],
-        kind=mapping.kind,
-        source=f"table:{source.name}",
-        samples=result,
-        entities=_entities(table, mapping, rows_by_entity),
-        geometry=_geometry(mapping, values, schema, origin),
-        events=_events(table, mapping, times, first, rate, count),
-        start_time=datetime.fromtimestamp(first, UTC) if absolute else None,
-        year=options.year or (datetime.fromtimestamp(first, UTC).year if absolute else None),
-        round=options.round,
-        metadata={"mapping": mapping.path.name},
-    )
+    return parse_mapping(own, source)
 
 
-def _read(source: Path, mapping: TableMapping, allowance: Allowance) -> Table:
-    numbers = {f.column for f in mapping.fields if f.column}
+def _start(mapping: TableMapping, first: float) -> datetime | None:
+    """When the session began, aware; None if the source does not tell. first: time of its first
+    row."""
+    if mapping.time_unit is None:
+        return datetime.fromtimestamp(first, UTC)
+    return None if mapping.start is None else mapping.start + timedelta(seconds=first)
+
+
+def columns_of(mapping: TableMapping) -> dict[str, ColumnType]:
+    """The columns that a mapping names, and what is read of each.
+
+    Raises: ImportSourceError for a column that is an entity's and a field's.
+    """
+    numbers = {f.column for f in mapping.fields if f.column and not f.field.labels}
     if mapping.geometry is not None and mapping.geometry.latitude:
         numbers |= {mapping.geometry.latitude, mapping.geometry.longitude}
-    required = dict.fromkeys(sorted(numbers), ColumnType.NUMBER)
-    time_type = ColumnType.TIME if mapping.time_unit is None else ColumnType.NUMBER
+    columns = dict.fromkeys(sorted(numbers), ColumnType.NUMBER)
     texts = [mapping.entity, *mapping.attributes.values()]
+    texts += [f.column for f in mapping.fields if f.field.labels]
     if mapping.events:
         texts.append(mapping.events)
     for name in texts:
-        if name in required:
+        if name in columns:
             # One column, two readings: positions must be numbers, codes may be.
             raise ImportSourceError(
                 f"{name!r} is an entity's column and a field's: expected different ones",
                 file=mapping.path,
             )
-    required |= dict.fromkeys(texts, ColumnType.TEXT)
-    required[mapping.time] = time_type
-    table = read_table(source, required, delimiter=mapping.delimiter, allowance=allowance)
+    columns |= dict.fromkeys(texts, ColumnType.TEXT)
+    columns[mapping.time] = ColumnType.TIME if mapping.time_unit is None else ColumnType.NUMBER
+    return columns
+
+
+def _read(source: Path, mapping: TableMapping, allowance: Allowance, report: Report) -> Table:
+    required = columns_of(mapping)
+    table = read_table(
+        source,
+        required,
+        delimiter=mapping.delimiter,
+        allowance=allowance,
+        report=report,
+    )
     if not table.rows:
-        raise ImportSourceError("no rows: expected at least one", file=source)
+        reasons = [e.found for f in report.findings.values() for e in f.examples]
+        also = f" ({reasons[0]} found)" if reasons else ""
+        raise ImportSourceError(f"no rows{also}: expected at least one", file=source)
     return table
 
 
-def _times(table: Table, mapping: TableMapping) -> Floats:
+def _believed_rows(table: Table, mapping: TableMapping, report: Report) -> Table:
+    """The rows that say when and who."""
+    absolute = mapping.time_unit is None
+    low, high = (_FIRST_DATE, _LAST_DATE) if absolute else (_FIRST_TIME, _LAST_TIME)
     times = table[mapping.time] * (mapping.time_unit or 1.0)
     if np.isnan(times).all():
         raise ImportSourceError(
             "no value in any row: expected times", file=table.path, column=mapping.time
         )
-    return np.asarray(times, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        wrong = (times < low) | (times > high)
+    expected = "a time from 1900 to 2100" if absolute else "a time within 3,000 years"
+    table = table.believed(report, wrong, mapping.time, expected, Done.ROW)
+    missing = np.isnan(table[mapping.time])
+    table = table.believed(report, missing, mapping.time, "a time", Done.ROW, known=True)
+    names = table[mapping.entity]
+    table = table.believed(
+        report, names == "", mapping.entity, "what tells the entities apart", Done.ROW
+    )
+    names = table[mapping.entity]
+    # One text may stand in every row: each is looked at once.
+    odd = {name for name in dict.fromkeys(names) if len(name) > MAX_CODE or not is_clean(name)}
+    if odd:
+        wrong = np.fromiter((name in odd for name in names), np.bool_, len(names))
+        expected = f"at most {MAX_CODE} characters, none of them a control character"
+        table = table.believed(report, wrong, mapping.entity, expected, Done.ROW)
+    if not table.rows:
+        raise ImportSourceError(
+            "no row with a time and an entity: expected at least one", file=table.path
+        )
+    return table
+
+
+def _times(table: Table, mapping: TableMapping) -> Floats:
+    return np.asarray(table[mapping.time] * (mapping.time_unit or 1.0), dtype=np.float64)
 
 
 def _values(
-    table: Table, mapping: TableMapping
+    table: Table, mapping: TableMapping, report: Report
 ) -> tuple[dict[str, Floats], tuple[float, float] | None]:
     """Values by field, and the (latitude, longitude) of the origin if there is a projection."""
-    values = {f.field.name: table[f.column] for f in mapping.fields if f.column}
+    values = {f.field.name: _quantities(table, f) for f in mapping.fields if f.column}
     ground = mapping.geometry
     if ground is None or not ground.latitude:
         return values, None
+    for name, limit in ((ground.latitude, 90.0), (ground.longitude, 180.0)):
+        with np.errstate(invalid="ignore"):
+            wrong = np.abs(table[name]) > limit
+        expected = f"degrees from -{limit:g} to {limit:g}"
+        table = table.believed(report, wrong, name, expected, Done.VALUE)
     latitude, longitude = table[ground.latitude], table[ground.longitude]
-    for name, degrees, limit in (
-        (ground.latitude, latitude, 90.0),
-        (ground.longitude, longitude, 180.0),
-    ):
-        wrong = np.flatnonzero(np.abs(degrees) > limit)
-        if wrong.size:
-            raise ImportSourceError(
-                f"{degrees[wrong[0]]:g} found: expected degrees from -{limit:g} to {limit:g}",
-                file=table.path,
-                row=int(wrong[0]) + 1,
-                column=name,
-            )
-    if np.isnan(latitude).all() or np.isnan(longitude).all():
+    origin = middle_of(latitude, longitude)
+    if np.isnan(origin).any():
         raise ImportSourceError(
             "no value in any row: expected degrees", file=table.path, column=ground.latitude
         )
-    origin = (float(np.nanmedian(latitude)), float(np.nanmedian(longitude)))
-    away = (longitude - origin[1] + 180.0) % 360.0 - 180.0
-    values["x"] = np.radians(away) * _EARTH * np.cos(np.radians(origin[0]))
-    values["y"] = np.radians(latitude - origin[0]) * _EARTH
+    values["x"], values["y"] = projected(latitude, longitude, origin)
     return values, origin
 
 
-def _rows_by_entity(
-    table: Table, mapping: TableMapping, times: Floats
-) -> dict[str, NDArray[np.int64]]:
-    """Rows of each entity in the order of time, one per time (the last counts); entities in the
-    order of their first row."""
+def _quantities(table: Table, wanted: FieldMapping) -> Floats:
+    """A field's values; of an enumeration, the number of each label, and of no label NaN."""
+    column = table[wanted.column]
+    if not wanted.field.labels:
+        return np.asarray(column, dtype=np.float64)
+    number = {label: float(n) for n, label in enumerate(wanted.field.labels)}
+    return np.array([number.get(text, np.nan) for text in column.tolist()])
+
+
+def _rows_by_entity(table: Table, mapping: TableMapping) -> dict[str, NDArray[np.int64]]:
+    """Rows of each entity; entities in the order of their first row."""
     names = table[mapping.entity]
-    unknown = np.flatnonzero(names == "")
-    if unknown.size:
-        raise ImportSourceError(
-            "no value found: expected what tells the entities apart",
-            file=table.path,
-            row=int(unknown[0]) + 1,
-            column=mapping.entity,
-        )
-    # One text may stand in every row: each is looked at once, and none is copied.
     place = {str(code): number for number, code in enumerate(dict.fromkeys(names))}
-    codes = list(place)
-    index = np.fromiter((place[name] for name in names), np.int64, len(names))
-    if len(codes) > MAX_ENTITIES:
+    if len(place) > MAX_ENTITIES:
         raise ImportSourceError(
-            f"{len(codes)} different values: expected at most {MAX_ENTITIES} entities",
+            f"{len(place)} different values: expected at most {MAX_ENTITIES} entities",
             file=table.path,
             column=mapping.entity,
         )
-    for number, code in enumerate(codes):
-        if len(code) > MAX_CODE or not is_clean(code):
-            raise ImportSourceError(
-                f"{shown(code)} found: expected at most {MAX_CODE} characters, none of them a "
-                "control character",
-                file=table.path,
-                row=int(np.argmax(index == number)) + 1,
-                column=mapping.entity,
-            )
-    known = np.flatnonzero(~np.isnan(times))
-    order = known[np.lexsort((known, times[known], index[known]))]
-    ends = np.searchsorted(index[order], np.arange(len(codes) + 1))
-    result = {}
-    for number, code in enumerate(codes):
-        rows = order[ends[number] : ends[number + 1]]
-        last = np.append(np.diff(times[rows]) > 0, True) if rows.size else np.zeros(0, np.bool_)
-        result[code] = rows[last]
-    return result
-
-
-def _own_rate(times: Floats, rows_by_entity: Mapping[str, NDArray[np.int64]]) -> float:
-    """The source's usual frames a second, from the steps of all entities."""
-    steps = [np.diff(times[rows]) for rows in rows_by_entity.values()]
-    every = np.concatenate(steps) if steps else np.zeros(0)
-    if not every.size:
-        return 1.0
-    rate = 1.0 / float(np.median(every))
-    return float(round(rate)) if rate >= 1.5 else rate
+    index = np.fromiter((place[name] for name in names), np.int64, len(names))
+    order = np.argsort(index, kind="stable")
+    ends = np.searchsorted(index[order], np.arange(len(place) + 1))
+    return {code: order[ends[n] : ends[n + 1]] for n, code in enumerate(place)}
 
 
 def _entities(
@@ -223,12 +297,11 @@ def _entities(
             name: next((str(v) for v in table[column][rows] if v), "")
             for name, column in mapping.attributes.items()
         }
-        number = about.get("number", "")
         records.append(
             EntityRecord(
                 code=code,
                 name=about.get("name", code),
-                number=number.removesuffix(".0"),
+                number=about.get("number", "").removesuffix(".0"),
                 team=about.get("team", ""),
                 colour=about.get("colour", ""),
                 kind=about.get("kind", ""),
@@ -238,28 +311,19 @@ def _entities(
 
 
 def _geometry(
+    table: Table,
     mapping: TableMapping,
-    values: Mapping[str, Floats],
-    schema: Schema,
+    tracks: Sequence[Track],
     origin: tuple[float, float] | None,
 ) -> GeometryRecord:
     """The ground of the mapping; without bounds, the extent of the positions and a little more."""
     ground = mapping.geometry
     bounds = None if ground is None else ground.bounds
     if bounds is None:
-        x, y = values["x"], values["y"]
-        if np.isnan(x).all() or np.isnan(y).all():
-            raise ImportSourceError("no position in any row: expected x and y", file=mapping.path)
-        low = np.array([np.nanmin(x), np.nanmin(y)])
-        high = np.array([np.nanmax(x), np.nanmax(y)])
-        margin = 0.05 * float(np.maximum(high - low, 1e-3).max())
-        bounds = (
-            float(low[0]) - margin,
-            float(low[1]) - margin,
-            float(high[0]) + margin,
-            float(high[1]) + margin,
-        )
-    unit = schema["x"].unit
+        bounds = bounds_around((track.values["x"], track.values["y"]) for track in tracks)
+    if bounds is None:
+        raise ImportSourceError("no position in any row: expected x and y", file=table.path)
+    unit = next(f.field.unit for f in mapping.fields if f.field.name == "x")
     return GeometryRecord(
         kind="map" if ground is None else ground.kind,
         unit=unit if ground is None else ground.unit or unit,
@@ -277,8 +341,7 @@ def _events(
         return []
     seen: dict[tuple[int, str], None] = {}
     for row in np.flatnonzero(table[mapping.events] != ""):
-        if np.isnan(times[row]):
-            continue
-        frame = min(int(np.ceil(round((times[row] - first) * rate, 3))), count - 1)
-        seen.setdefault((frame, str(table[mapping.events][row])))
+        frame = int(np.ceil(round((times[row] - first) * rate, 3)))
+        if 0 <= frame < count:
+            seen.setdefault((frame, str(table[mapping.events][row])))
     return [EventRecord(f, "event", text, value=text) for f, text in sorted(seen)]

@@ -1,4 +1,4 @@
-"""`manage.py import_session openf1 FOLDER --slug austria-2024`."""
+"""`manage.py import_session [FORMAT] SOURCE`, or `import_session FORMAT --year 2024 …`."""
 
 from __future__ import annotations
 
@@ -17,20 +17,14 @@ from rich.progress import Progress as Bar
 from sessions_app.access import OLDER_NAMES
 from sessions_app.importers.bounds import bounded_memory
 from sessions_app.importers.options import ImportOptions
+from sessions_app.importers.registry import importer_named, importers, run_importer
 from sessions_app.importers.report import summary
 from sessions_app.importers.result import ImportSourceError
 from sessions_app.locks import SessionBusy, SessionLock
 from sessions_app.models import Session
 from sessions_app.recording import RecordingError
+from sessions_app.sources import slug_of
 from sessions_app.storing import SlugTaken, one_line, store_result
-
-try:
-    from sessions_app.importers.registry import IMPORTERS, run_importer
-except ModuleNotFoundError as error:
-    # What only imports need is not installed with the service.
-    if error.name != "pyarrow":
-        raise
-    IMPORTERS = {}
 
 _READING = 0.85
 """Share of the whole time that reading takes; storing takes the rest."""
@@ -40,10 +34,14 @@ class Command(BaseCommand):
     help = "Import a recording of others as a session, whole or not at all."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        about = "; ".join(f"{i.name}: {i.description}" for i in IMPORTERS.values())
-        parser.add_argument("importer", choices=sorted(IMPORTERS) or None, help=about)
-        parser.add_argument("source", type=Path, help="file or folder")
-        parser.add_argument("--slug", required=True, help="the session's name in addresses")
+        parser.add_argument(
+            "words",
+            nargs="+",
+            metavar="[FORMAT] SOURCE",
+            help=f"a file or folder, before it its format ({', '.join(importers())}), which is "
+            "recognised if left out; or a format alone, --year and the like, to fetch a session",
+        )
+        parser.add_argument("--slug", help="the session's name in addresses; else the source's")
         parser.add_argument("--title", default="", help="instead of the one from the source")
         parser.add_argument("--replace", action="store_true", help="take the place of that slug")
         parser.add_argument(
@@ -61,6 +59,8 @@ class Command(BaseCommand):
         parser.add_argument("--rate", type=float, help="frames a second instead of the usual")
         parser.add_argument("--year", type=int)
         parser.add_argument("--round", type=int)
+        parser.add_argument("--circuit", default="", help="of a session to fetch, such as monaco")
+        parser.add_argument("--session", default="", help="likewise: race, qualifying, FP1…")
         parser.add_argument(
             "--strict",
             action="store_true",
@@ -68,9 +68,13 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not IMPORTERS:
-            raise CommandError("pyarrow is missing: pip install pyarrow")
-        slug: str = options["slug"]
+        options["importer"], options["source"] = _source(options["words"])
+        if options["importer"]:
+            try:
+                importer_named(options["importer"])
+            except ImportSourceError as error:
+                raise CommandError(one_line(error)) from error
+        slug: str = options["slug"] or _slug(options)
         for name in ("source", "mapping", "geometry"):
             # Importers follow no links, but a path that an operator types may be one.
             if options[name] is not None and options[name].is_symlink():
@@ -118,6 +122,8 @@ class Command(BaseCommand):
                 options["importer"],
                 options["source"],
                 ImportOptions(
+                    circuit=options["circuit"],
+                    session=options["session"],
                     title=options["title"],
                     geometry=options["geometry"],
                     mapping=options["mapping"],
@@ -127,6 +133,7 @@ class Command(BaseCommand):
                     year=options["year"],
                     round=options["round"],
                     bounds=settings.IMPORT_BOUNDS,
+                    downloads=settings.DOWNLOADS,
                     strict=options["strict"],
                 ),
                 lambda fraction, message: show(_READING, 0.0, fraction, message),
@@ -139,3 +146,31 @@ class Command(BaseCommand):
                 progress=lambda fraction, message: show(1 - _READING, _READING, fraction, message),
                 lock=lock,
             )
+
+
+def _source(words: list[str]) -> tuple[str, Path | None]:
+    """The format, "" to recognise it, and the file or folder, None to fetch a session.
+
+    Raises: CommandError for more than two words.
+    """
+    if len(words) == 1:
+        return (words[0], None) if words[0] in importers() else ("", Path(words[0]))
+    if len(words) > 2:
+        raise CommandError(f"{words[2]!r} found: expected a format and a source, nothing more")
+    return words[0], Path(words[1])
+
+
+def _slug(options: dict[str, Any]) -> str:
+    """A slug from the source's name, or from what names a session that is fetched.
+
+    Raises: CommandError if nothing of them can stand in an address.
+    """
+    source: Path | None = options["source"]
+    if source is not None:
+        slug = slug_of(source.resolve().name)
+    else:
+        named = (options[name] for name in ("year", "circuit", "round", "session"))
+        slug = slug_of("-".join(str(part) for part in named if part))
+    if not slug:
+        raise CommandError("no name for the session: expected --slug")
+    return slug

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 from django_tasks.signals import task_started
 
+from ... import uploads
 from ...jobs import restore_queue, worker_lock
 from ...locks import remove_leftovers
 from ...storing import one_line
@@ -36,6 +37,7 @@ class Command(BaseCommand):
         lock.acquire(wait=True)
         try:
             remove_leftovers()
+            uploads.remove_leftovers()
             restore_queue()
             call_command(
                 "db_worker",

@@ -41,8 +41,12 @@ class PlainConnection(Connection):
         self._sent_progress: tuple[str, float, str] | None = None
         self.session_changed(info)
 
+    def not_admitted(self, reason: str) -> None:
+        """Its front ends know this message, and look at no close code."""
+        self._failed_to_load(reason)
+
     async def message(self, text: str | bytes) -> None:
-        command = parse_command(text)
+        command = parse_command(text, clamp_seek=True)
         viewer = self.viewer
         if isinstance(command, Bye):
             self.pump.close(CloseCode.DONE)
@@ -92,11 +96,14 @@ class PlainConnection(Connection):
             return
         self._sent_progress = current
         if info.state == "failed":
-            self.pump.enqueue({"type": MessageType.LOADING_ERROR.value, "message": info.message})
+            self._failed_to_load(info.message)
         elif info.is_ready or info.is_live:
             self.spawn(self._open(info))
         else:
             self.pump.enqueue(self._progress(info.progress, info.message))
+
+    def _failed_to_load(self, message: str) -> None:
+        self.pump.enqueue({"type": MessageType.LOADING_ERROR.value, "message": message})
 
     def _progress(self, progress: float, message: str) -> dict[str, Any]:
         return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sessions_app.f1_front_end import USUAL_TYPES, named_by, qualifying_metadata, team_id
 from sessions_app.models import Event, Geometry, Session
 
 TRACK_STATUS_CODES = {
@@ -15,9 +16,6 @@ TRACK_STATUS_CODES = {
     "virtual_safety_car": "6",
 }
 """As F1 live timing numbers them, which is what front ends colour by."""
-
-SESSION_TYPES = {"race": "R", "sprint": "S", "qualifying": "Q"}
-"""By the kind of a session; as FastF1 and those front ends call them. Others keep their kind."""
 
 GREY = (128, 128, 128)
 
@@ -34,19 +32,22 @@ def read_plain_metadata(slug: str, version: str) -> dict[str, Any]:
     rate = session.frame_rate
     geometry = getattr(session, "geometry", None)
     start = about.get("race_start_frame")
+    named = named_by(slug)
     return {
-        "year": session.year,
-        "round": session.round,
-        "session_type": about.get("session_type") or SESSION_TYPES.get(session.kind, session.kind),
+        "year": session.year or (named and named.year),
+        "round": session.round or (named and named.round),
+        "session_type": about.get("session_type")
+        or (named.type if named else USUAL_TYPES.get(session.kind, session.kind)),
         "total_frames": session.frame_count,
         "total_laps": about.get("total_laps"),
         "driver_colors": {e.code: list(_rgb(e.colour)) for e in entities},
         "driver_numbers": {e.code: e.number for e in entities},
-        "driver_teams": {e.code: e.team for e in entities},
+        "driver_teams": {e.code: team_id(e.team) for e in entities},
         "track_geometry": None if geometry is None else track_geometry(geometry),
         "track_statuses": track_statuses(session.events.all(), session.frame_count, rate),
         "race_start_time": None if start is None else round(start / rate, 3),
         "error": None,
+        **qualifying_metadata(about, [(e.code, e.name, _rgb(e.colour)) for e in entities]),
     }
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from channels.db import database_sync_to_async
 
+from sessions_app.rates import TokenBucket
 from sessions_app.recording import InvalidColumns, RecordingError, public_reason
 
 from ...playback.command_parser import clean_name, parse_command
@@ -39,7 +41,7 @@ from ...playback.protocol import (
     ErrorCode,
     MessageType,
 )
-from ...playback.viewer import Viewer
+from ...playback.viewer import PICTURE_WINDOW, Viewer
 from ...rooms.state import RoomCommand
 from ...store.catalogue import SessionInfo
 from ...store.open_recordings import StaleVersion
@@ -48,8 +50,8 @@ from ..lifecycle import Connection
 from ..pump import RETRY_SECONDS, Send
 from ..resume import ResumeError, issue_token, read_token
 from ..services import Services
-from ..token_bucket import TokenBucket
-from .welcome import hello_summary, pong, welcome
+from .event_messages import read_event_messages
+from .welcome import hello_summary, picture_schema, pong, welcome
 
 
 class ReplayConnection(Connection):
@@ -134,7 +136,7 @@ class ReplayConnection(Connection):
             case SetSpeed():
                 viewer.set_speed(command.speed, now, command.id)
             case GoLive():
-                viewer.go_live(now, command.id)
+                viewer.go_live(now, command.id, catch_up=command.catch_up)
             case Request():
                 viewer.request(command)
             case Join():
@@ -255,8 +257,13 @@ class ReplayConnection(Connection):
 
     async def _open(self, info: SessionInfo, hello: Hello) -> None:
         """Make the viewer and welcome the client. Raises: CommandError for unknown names."""
+        pictures = await self._services.frames.pictures(info)
         try:
-            schema = await self._services.frames.schema(info)
+            schema = (
+                await self._services.frames.schema(info)
+                if pictures is None
+                else picture_schema(info.frame_rate)
+            )
         except StaleVersion:
             self.pump.close_stale()
             return
@@ -268,9 +275,13 @@ class ReplayConnection(Connection):
             subset = subset_key(schema, hello.fields, hello.entities)
         except InvalidColumns as error:
             raise CommandError(ErrorCode.BAD_VALUE, str(error), hello.id) from None
-        start = await self._resumed(info, hello)
+        start = await self._resumed(info, hello) if pictures is None else None
+        if pictures is not None:
+            hello = replace(hello, window=min(hello.window, PICTURE_WINDOW))
         if hello.events:
-            read = database_sync_to_async(self._services.read_event_messages)
+            # Those of a live session are not kept: there are more each time.
+            known = read_event_messages if info.is_live else self._services.read_event_messages
+            read = database_sync_to_async(known)
             self.pump.events = EventTrack(await read(info.slug, info.version))
         frames = self._services.frames.frame_count(info)
         now = time.monotonic()
@@ -286,6 +297,7 @@ class ReplayConnection(Connection):
             live=info.is_live,
             start=start,
             acknowledge_within=self._services.admission.limits.ack_timeout,
+            pictures=pictures is not None,
         )
         self.info = self.pump.info = info
         self.pump.subset = subset
@@ -304,6 +316,7 @@ class ReplayConnection(Connection):
                 playhead,
                 frames=frames,
                 resumed=start is not None,
+                pictures=pictures,
             )
         )
         if refused is not None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from sessions_app.recording import Schema
+from sessions_app.recording import Field, Schema
 
 from ...playback.commands import Hello, Ping
 from ...playback.playhead import Playhead
 from ...playback.protocol import SUBPROTOCOL, MessageType
 from ...store.catalogue import SessionInfo
+from ...store.source import PictureSource
 from ..resume import issue_token
 
 
@@ -23,6 +24,7 @@ def welcome(
     *,
     frames: int = 0,
     resumed: bool = False,
+    pictures: PictureSource | None = None,
 ) -> dict[str, Any]:
     """The `welcome` message.
 
@@ -34,6 +36,7 @@ def welcome(
         playhead: where the viewer begins, and the room that it is in.
         frames: how many there are now.
         resumed: whether the playhead is where a connection before left it.
+        pictures: of a session of pictures.
     """
     about = None if schema is None else schema.as_dict()
     message: dict[str, Any] = {
@@ -60,9 +63,18 @@ def welcome(
         "resume": issue_token(connection_id, info.slug, playhead),
         "connection": connection_id,
     }
+    if pictures is not None:
+        message["session"]["content_type"] = pictures.content_type
+        message["session"]["start_time"] = pictures.start_time
+        message["session"]["width"], message["session"]["height"] = pictures.size or (None, None)
     if playhead.room is not None:
         message["room"] = playhead.room
     return message if hello.id is None else {**message, "id": hello.id}
+
+
+def picture_schema(frame_rate: float) -> Schema:
+    """The schema of a session of pictures: a picture a frame, and nothing to decode."""
+    return Schema((Field("picture"),), (), frame_rate, 1)
 
 
 def hello_summary(hello: Hello) -> dict[str, Any]:

@@ -4,17 +4,19 @@
  * main thread where there is none; it knows nothing of the page.
  */
 
+import { Downloads } from "./downloads.js";
 import { Layout } from "./layout.js";
-import { SUBPROTOCOL, backoff, closeMeaning, readControl, readData } from "./protocol.js";
-import { CorruptSegment, decodeSegment, inflate } from "./segment.js";
+import { Kind, SUBPROTOCOL, backoff, closeMeaning, readControl, readData } from "./protocol.js";
+import { decodeSegment, inflate } from "./segment.js";
 
 /** @typedef {import("./protocol.js").ClientMessage} ClientMessage */
 /** @typedef {import("./protocol.js").HelloOptions} HelloOptions */
 /** @typedef {import("./protocol.js").ServerMessage} ServerMessage */
 /** @typedef {import("./segment.js").Segment} Segment */
 
-/** @typedef {"overview"|"around"|"scrub"} Purpose why a segment is fetched */
-/** @typedef {{stride: number, index: number, pin: boolean, purpose: Purpose}} WantedSegment */
+/** @typedef {import("./downloads.js").DownloadReport} DownloadReport */
+/** @typedef {import("./downloads.js").Purpose} Purpose */
+/** @typedef {import("./downloads.js").WantedSegment} WantedSegment */
 
 /**
  * What the page asks of the connection.
@@ -35,16 +37,13 @@ import { CorruptSegment, decodeSegment, inflate } from "./segment.js";
  *   | {type: "segment", segment: Segment, seq: number, generation: number, bytes: number,
  *      decoding: number}
  *   | {type: "discarded", seq: number, generation: number}
- *   | {type: "fetched", stride: number, index: number, segment: Segment, pin: boolean}
- *   | {type: "not_fetched", stride: number, index: number}
- *   | {type: "round_trip", milliseconds: number}
+ *   | {type: "round_trip", milliseconds: number, ahead: number}
+ *   | {type: "picture", bitmap: ImageBitmap, frame: number, bytes: number, decoding: number}
  *   | {type: "lost", message: string}
  *   | {type: "refused", message: string}
- *   | {type: "problem", message: string}} Report
+ *   | DownloadReport} Report
  */
 
-/** Most HTTP requests for segments at a time. */
-const PARALLEL_FETCHES = 4;
 /** Milliseconds between two measurements of the round trip. */
 const PING_INTERVAL = 5000;
 /** Milliseconds after the end of an import within which the server sends a second welcome. */
@@ -57,7 +56,6 @@ export class Connection {
     /** @type {WebSocket | null} */
     this.socket = null;
     this.url = "";
-    this.segmentsPath = "";
     /** @type {HelloOptions | null} */
     this.hello = null;
     /** @type {string | undefined} */
@@ -80,11 +78,7 @@ export class Connection {
     this.pingTimer = 0;
     /** segments are inflated one after another, so that they arrive in their order */
     this.chain = Promise.resolve();
-    /** @type {WantedSegment[]} */
-    this.wanted = [];
-    this.fetching = 0;
-    /** @type {Map<Purpose, AbortController>} */
-    this.aborts = new Map();
+    this.downloads = new Downloads(post);
   }
 
   /** @param {Order} order */
@@ -102,14 +96,10 @@ export class Connection {
         this.generation = order.generation;
         break;
       case "fetch":
-        this.segmentsPath = order.path;
-        // What the viewer is looking for now comes before what may be useful later.
-        if (order.segments[0].purpose === "overview") this.wanted.push(...order.segments);
-        else this.wanted.unshift(...order.segments);
-        this.fetchNext();
+        this.downloads.want(order.path, order.segments);
         break;
       case "cancel":
-        this.cancel(order.purpose);
+        this.downloads.cancel(order.purpose);
         break;
       case "buffer":
         this.buffer = order.seconds;
@@ -171,7 +161,11 @@ export class Connection {
         break;
       case "pong":
         this.roundTrip = performance.now() - message.t;
-        this.post({ type: "round_trip", milliseconds: this.roundTrip });
+        this.post({
+          type: "round_trip",
+          milliseconds: this.roundTrip,
+          ahead: 1000 * message.server_time + this.roundTrip / 2 - Date.now(),
+        });
         return;
       case "bye":
         this.resume = message.resume ?? this.resume;
@@ -194,6 +188,7 @@ export class Connection {
     if (message.schema !== null) {
       const { fields, entities } = message.schema;
       this.layout = new Layout(fields, entities, message.segment_frames);
+      this.downloads.layout = this.layout;
     }
     clearInterval(this.pingTimer);
     this.pingTimer = setInterval(() => this.ping(), PING_INTERVAL);
@@ -214,6 +209,10 @@ export class Connection {
   /** @param {ArrayBuffer} buffer */
   data(buffer) {
     const message = readData(buffer);
+    if (message.kind === Kind.MEDIA) {
+      void this.picture(message, buffer.byteLength);
+      return;
+    }
     const { layout } = this;
     const { payload } = message;
     if (message.generation < this.generation || payload === null || layout === null) {
@@ -246,6 +245,27 @@ export class Connection {
     });
   }
 
+  /**
+   * Decode a picture here, off the page's own thread, and only then ask for the next: whoever is slow
+   * at decoding is sent fewer.
+   * @param {ReturnType<typeof readData>} message @param {number} bytes
+   */
+  async picture(message, bytes) {
+    const { payload, seq, firstFrame } = message;
+    const socket = this.socket;
+    try {
+      if (payload !== null && message.generation >= this.generation) {
+        const start = performance.now();
+        const bitmap = await createImageBitmap(new Blob([new Uint8Array(payload)]));
+        const decoding = performance.now() - start;
+        this.post({ type: "picture", bitmap, frame: firstFrame, bytes, decoding }, [bitmap]);
+      }
+    } catch (error) {
+      this.post({ type: "problem", message: `A picture cannot be shown: ${String(error)}` });
+    }
+    if (this.socket === socket) this.send({ action: "ack", seq });
+  }
+
   /** @param {WebSocket} socket @param {number} code @param {string} reason */
   lost(socket, code, reason) {
     if (this.socket !== socket) return;
@@ -265,54 +285,6 @@ export class Connection {
     this.retryAfter = 0;
     this.attempt += 1;
     this.retryTimer = setTimeout(() => this.connect(), delay);
-  }
-
-  /** Forget the segments that were wanted for `purpose`. @param {Purpose} purpose */
-  cancel(purpose) {
-    const dropped = this.wanted.filter((entry) => entry.purpose === purpose);
-    this.wanted = this.wanted.filter((entry) => entry.purpose !== purpose);
-    for (const { stride, index } of dropped) {
-      this.post({ type: "not_fetched", stride, index });
-    }
-    this.aborts.get(purpose)?.abort();
-    this.aborts.delete(purpose);
-  }
-
-  fetchNext() {
-    while (this.fetching < PARALLEL_FETCHES && this.wanted.length > 0) {
-      const entry = this.wanted.shift();
-      if (entry !== undefined) void this.fetch(entry);
-    }
-  }
-
-  /** @param {WantedSegment} entry */
-  async fetch(entry) {
-    const { stride, index, pin, purpose } = entry;
-    let abort = this.aborts.get(purpose);
-    if (abort === undefined) {
-      abort = new AbortController();
-      this.aborts.set(purpose, abort);
-    }
-    this.fetching += 1;
-    try {
-      const response = await fetch(`${this.segmentsPath}${stride}/${index}`, {
-        signal: abort.signal,
-      });
-      if (!response.ok || this.layout === null) {
-        this.post({ type: "not_fetched", stride, index });
-        return;
-      }
-      const payload = await inflate(new Uint8Array(await response.arrayBuffer()));
-      const segment = decodeSegment(payload, this.layout);
-      this.post({ type: "fetched", stride, index, segment, pin }, [segment.data.buffer]);
-    } catch (error) {
-      this.post({ type: "not_fetched", stride, index });
-      // After a network error the segment is fetched again, or comes over the socket.
-      if (error instanceof CorruptSegment) this.post({ type: "problem", message: String(error) });
-    } finally {
-      this.fetching -= 1;
-      this.fetchNext();
-    }
   }
 }
 

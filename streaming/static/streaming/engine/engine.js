@@ -49,6 +49,8 @@ const CAPACITY_SAMPLES = 12_000;
  * @property {undefined} loop the section to repeat has changed
  * @property {number} seek the playhead has jumped to this frame
  * @property {Segment} held a segment has come
+ * @property {import("./protocol.js").SessionInfo} pictures a session of pictures has been opened
+ * @property {{bitmap: ImageBitmap, frame: number, bytes: number}} picture
  * @property {LoadingProgress} loading
  * @property {RoomState} room
  * @property {{message: string}} error a command or a segment was refused; the session goes on
@@ -57,7 +59,7 @@ const CAPACITY_SAMPLES = 12_000;
 /** @extends {Emitter<EngineEvents>} */
 export class Engine extends Emitter {
   /**
-   * @param {{socketUrl: string, segmentsPath: (version: string) => string, now: () => number,
+   * @param {{url: string, segmentsPath: (version: string) => string, now: () => number,
    *   link?: (receive: (report: Report) => void) => (order: Order) => void}} options
    */
   constructor(options) {
@@ -81,6 +83,8 @@ export class Engine extends Emitter {
     this.ended = false;
     this.live = false;
     this.roundTrip = 0;
+    /** milliseconds by which the server's clock is ahead of this one */
+    this.serverAhead = 0;
     /** of the recording that is open */
     this.version = "";
     /** segments received, and milliseconds spent on decoding them */
@@ -94,9 +98,11 @@ export class Engine extends Emitter {
     this.behind = 8;
     this.order = (options.link ?? openLink)((message) => this.receive(message));
     this.fetcher = new Fetcher(this.order);
+    /** whether there is no server: only files, which are fetched as they are needed */
+    this.files = !/^wss?:/.test(options.url);
     this.order({
       type: "open",
-      url: options.socketUrl,
+      url: options.url,
       hello: { encoding: "segments", window: WINDOW, lead: LEAD },
     });
   }
@@ -209,6 +215,7 @@ export class Engine extends Emitter {
     this.order({ type: "generation", generation });
     this.order({ type: "cancel", purpose: "scrub" });
     this.command({ action: "seek", frame: target, generation });
+    if (this.files) this.fetcher.jumped();
     this.prefetch();
     this.emit("seek", target);
   }
@@ -304,14 +311,18 @@ export class Engine extends Emitter {
         this.acknowledge();
         break;
       case "fetched":
-        this.fetcher.answered(report.stride, report.index);
+        this.fetcher.answered(report.stride, report.index, true);
         this.hold(report.segment, report.pin);
         break;
       case "not_fetched":
-        this.fetcher.answered(report.stride, report.index);
+        this.fetcher.answered(report.stride, report.index, false);
+        break;
+      case "picture":
+        this.emit("picture", report);
         break;
       case "round_trip":
         this.roundTrip = report.milliseconds;
+        this.serverAhead = report.ahead;
         this.order({ type: "buffer", seconds: Math.round(this.buffered * 10) / 10 });
         break;
       case "control":
@@ -374,13 +385,19 @@ export class Engine extends Emitter {
     this.problem = "";
     this.credit.reset();
     const { schema, session } = welcome;
+    if (session.content_type !== undefined) {
+      this.status = "live";
+      this.emit("pictures", session);
+      this.emit("status");
+      return;
+    }
     if (!this.conversation.welcomed(welcome) || schema === null) {
       this.emit("status");
       return;
     }
     const again = this.buffer !== null && session.version === this.version;
     const layout = new Layout(schema.fields, schema.entities, welcome.segment_frames);
-    if (!again) this.open(layout, session);
+    if (!again) this.open(layout, welcome);
     this.buffer?.grow(session.frame_count);
     this.emit("welcome", { again });
     if (again && !this.conversation.returnsToRoom(welcome)) this.restore(welcome);
@@ -388,8 +405,8 @@ export class Engine extends Emitter {
     this.emit("status");
   }
 
-  /** @param {Layout} layout @param {import("./protocol.js").SessionInfo} session */
-  open(layout, session) {
+  /** @param {Layout} layout @param {Welcome} welcome */
+  open(layout, { session, strides }) {
     const capacity = Math.min(CAPACITY, Math.ceil(CAPACITY_SAMPLES / layout.segmentFrames));
     const buffer = new SegmentBuffer(layout.segmentFrames, session.frame_count, capacity);
     this.version = session.version;
@@ -399,6 +416,7 @@ export class Engine extends Emitter {
     this.clock.frameRate = session.frame_rate;
     this.status = "paused";
     this.clock.jump(Math.min(this.clock.position, this.frameCount - 1), this.now());
+    if (strides !== undefined) this.fetcher.strides = strides;
     this.fetcher.open(buffer, this.options.segmentsPath(this.version));
   }
 
@@ -485,6 +503,7 @@ export class Engine extends Emitter {
       this.updateStatus();
       return clock.position;
     }
+    if (this.files) this.fetcher.ahead(buffer, clock, LEAD, now);
     const limit = buffer.reach(clock.position, this.direction, this.coarsest);
     const frame = clock.advance(now, limit);
     if (this.credit.waiting.length > 0) this.acknowledge();

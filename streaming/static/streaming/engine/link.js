@@ -1,7 +1,7 @@
 // @ts-check
 /** The page's way to its connection: through a worker, or on this thread where there is none. */
 
-import { Connection } from "./connection.js";
+import { openConnection } from "./open_connection.js";
 
 /** @typedef {import("./connection.js").Order} Order */
 /** @typedef {import("./connection.js").Report} Report */
@@ -25,10 +25,7 @@ const scripts = trustedTypes?.createPolicy("replay-worker", {
  * @returns {(order: Order) => void} gives an order to the connection
  */
 export function openLink(receive) {
-  const direct = () => {
-    const connection = new Connection((report) => queueMicrotask(() => receive(report)));
-    return (/** @type {Order} */ order) => connection.handle(order);
-  };
+  const direct = () => openConnection((report) => queueMicrotask(() => receive(report)));
   if (typeof Worker === "undefined") return direct();
   /** @type {Order[]} */
   const orders = [];

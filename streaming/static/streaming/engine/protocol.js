@@ -33,6 +33,8 @@ import { decode } from "./msgpack.js";
  * @property {"pending"|"importing"|"ready"|"failed"|"live"} state
  * @property {number} frame_rate
  * @property {number} frame_count
+ * @property {string} [content_type] of pictures, which are then what is sent
+ * @property {number | null} [start_time] Unix seconds of frame 0 of pictures
  */
 
 /**
@@ -45,6 +47,7 @@ import { decode } from "./msgpack.js";
  * @property {boolean} [resumed] whether the server knows where this viewer was
  * @property {string} [room] that the viewer has been put back into
  * @property {string} [resume]
+ * @property {number[]} [strides] that there are files of, ascending; all without it
  */
 
 /**
@@ -73,7 +76,7 @@ import { decode } from "./msgpack.js";
 /** @typedef {{type: "loading_progress", progress: number, message: string}} LoadingProgress */
 /** @typedef {{type: "loading_complete", frames: number}} LoadingComplete */
 /** @typedef {{type: "loading_error", message: string}} LoadingError */
-/** @typedef {{type: "pong", t: number}} Pong */
+/** @typedef {{type: "pong", t: number, server_time: number}} Pong */
 /** @typedef {{type: "bye", reason: string, retry_after?: number, resume?: string}} Bye */
 /** @typedef {{type: "error", code: string, message: string, id?: number}} CommandError */
 
@@ -120,6 +123,7 @@ const CLOSE = new Map([
   [4403, { retry: false, message: "Your account does not have access to this session." }],
   [4404, { retry: false, message: "This session does not exist or has been deleted." }],
   [4408, { retry: true, message: "The connection was too slow." }],
+  [4409, { retry: false, message: "Another producer sends this session." }],
   [4413, { retry: false, message: "A message was too large." }],
   [4429, { retry: true, message: "The server is full." }],
 ]);
@@ -180,8 +184,8 @@ export function readData(buffer) {
   if (kind === Kind.SEGMENT && !(payload instanceof Uint8Array)) {
     throw new Error("data message: a segment in binary expected");
   }
-  const segment = kind === Kind.SEGMENT && payload instanceof Uint8Array ? payload : null;
-  return { kind, generation, seq, firstFrame, frameCount, stride, payload: segment };
+  const bytes = kind !== Kind.ROW && payload instanceof Uint8Array ? payload : null;
+  return { kind, generation, seq, firstFrame, frameCount, stride, payload: bytes };
 }
 
 /** Milliseconds: the longest first wait, and the longest of all. */

@@ -1,13 +1,12 @@
 // @ts-check
 /** Runs the connection in a worker: orders come in, reports go out. */
 
-import { Connection } from "./connection.js";
+import { openConnection } from "./open_connection.js";
 
-const connection = new Connection((report, transfer = []) => {
+const handle = openConnection((report, transfer = []) => {
   self.postMessage(report, { transfer });
 });
 
 self.onmessage = (event) => {
-  const order = /** @type {import("./connection.js").Order} */ (event.data);
-  connection.handle(order);
+  handle(/** @type {import("./connection.js").Order} */ (event.data));
 };

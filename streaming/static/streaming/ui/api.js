@@ -1,5 +1,10 @@
 // @ts-check
-/** The REST API of a session (docs/rest.md), with retries: what is not frames comes from here. */
+/**
+ * The REST API of a session (docs/rest.md), with retries: what is not frames comes from here. In a
+ * folder of files (`manage.py export_static`), each answer is a file of that name.
+ */
+
+import { FileLaps } from "./file_laps.js";
 
 /** @typedef {[number, number]} Point */
 
@@ -10,8 +15,19 @@
  */
 
 /**
+ * A session's latest import
+ * @typedef {object} Job
+ * @property {"queued" | "running" | "done" | "failed"} state
+ * @property {string} error why it failed, for staff
+ */
+
+/**
  * GET sessions/<slug>
  * @typedef {object} SessionDetail
+ * @property {string} title @property {string} state @property {boolean} loading
+ * @property {number} progress 0 to 100 @property {string} message @property {string} version
+ * @property {Job | null} job
+ * @property {string} kind race, qualifying, practice, play…
  * @property {Record<string, unknown>} metadata
  * @property {Entity[]} entities
  */
@@ -29,6 +45,7 @@
  * @property {string} unit of x and y
  * @property {{x_min: number, y_min: number, x_max: number, y_max: number}} bounds
  * @property {number} rotation degrees counter-clockwise
+ * @property {number | null} length of a lap in metres
  * @property {Point[]} centre_line @property {Point[]} pit_lane @property {Point[][]} lines
  * @property {number[]} sectors fractions of the lap where sector 2, 3… begin
  * @property {number[]} marshal_sectors fractions where marshal sector 1, 2… begin
@@ -50,6 +67,8 @@
  * @property {string} entity @property {number} number
  * @property {number | null} start_frame @property {number | null} end_frame exclusive
  * @property {number | null} duration seconds
+ * @property {number | null} sector1 @property {number | null} sector2
+ * @property {number | null} sector3 seconds
  * @property {number | null} position
  * @property {boolean} pit_in @property {boolean} pit_out
  */
@@ -84,9 +103,32 @@
  * @property {number} values_left_out @property {number} files_left_out
  * @property {number} records_left_out
  * @property {number | null} unseen_share of all samples, 0 to 1
+ * @property {Agreement | null} agreement of the standings with official tables
  * @property {string[]} estimated @property {string[]} missing_tables
  * @property {{table: string, rows: number, files: number, entities: number}[]} tables
  * @property {Finding[]} findings
+ */
+
+/**
+ * How far the standings agree with the source's official tables; null without such a table.
+ * @typedef {object} Agreement
+ * @property {CrossingAgreement | null} crossings @property {OrderAgreement | null} order
+ * @property {GapAgreement | null} gaps
+ */
+
+/**
+ * @typedef {object} CrossingAgreement
+ * @property {number} compared @property {number} agreeing @property {number | null} share
+ */
+
+/**
+ * @typedef {object} OrderAgreement
+ * @property {number | null} leader @property {number | null} cars shares of the time
+ */
+
+/**
+ * @typedef {object} GapAgreement
+ * @property {number} rows @property {number | null} median seconds @property {number | null} p99
  */
 
 /**
@@ -108,19 +150,53 @@
  * @property {Record<string, (number | null)[]>} channels values of each field, in its unit
  */
 
+/**
+ * One of the laps that are compared
+ * @typedef {object} ComparedLap
+ * @property {string} session slug @property {string} title @property {string} entity
+ * @property {string} name @property {string} colour @property {number} lap
+ * @property {number | null} duration seconds
+ */
+
+/**
+ * GET compare; every innermost list is as long as `axis`
+ * @typedef {object} Comparison
+ * @property {string} by "distance" or "time" @property {number} step
+ * @property {number[]} axis metres or seconds
+ * @property {ComparedLap[]} laps
+ * @property {Record<string, (number | null)[][]>} samples by field, a list for each lap
+ * @property {(number | null)[][]} delta how far each lap is behind the first
+ */
+
 const ATTEMPTS = 5;
 
 export class Api {
-  /** @param {string} slug */
-  constructor(slug) {
-    this.base = `/api/sessions/${encodeURIComponent(slug)}`;
+  /** @param {string} slug @param {URL | null} [files] the session's folder where there is no server */
+  constructor(slug, files = null) {
+    this.slug = slug;
+    this.files = files;
+    this.fileLaps = files === null ? null : new FileLaps(this);
+    this.base = files?.href.replace(/\/$/, "") ?? `/api/sessions/${encodeURIComponent(slug)}`;
     /** bodies asked for, by their path @type {Map<string, Promise<unknown>>} */
     this.answers = new Map();
+  }
+
+  /** Where the engine connects to. */
+  get connection() {
+    if (this.files !== null) return `${this.base}/welcome.json`;
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    return `${scheme}://${location.host}/ws/sessions/${this.slug}/`;
   }
 
   /** @param {string} version */
   segmentsPath(version) {
     return `${this.base}/${version}/segments/`;
+  }
+
+  /** The address of an answer. @param {string} path of the REST API, below the session */
+  address(path) {
+    if (this.files === null) return this.base + path;
+    return `${this.base}${path.replace(/\?.*/, "") || "/session"}.json`;
   }
 
   session() {
@@ -155,6 +231,7 @@ export class Api {
 
   /** @param {string} entity @param {number} lap */
   telemetry(entity, lap) {
+    if (this.fileLaps !== null) return this.fileLaps.telemetry(entity, lap);
     const path = `/laps/${encodeURIComponent(entity)}/${lap}/telemetry`;
     return /** @type {Promise<LapTelemetry | null>} */ (this.get(path));
   }
@@ -182,7 +259,7 @@ export class Api {
       /** @type {Response | null} */
       let response = null;
       try {
-        response = await fetch(this.base + path, { headers: { Accept: "application/json" } });
+        response = await fetch(this.address(path), { headers: { Accept: "application/json" } });
       } catch (error) {
         if (attempt === ATTEMPTS) throw error;
       }

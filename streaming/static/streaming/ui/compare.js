@@ -4,6 +4,7 @@
 import { makeChart } from "./charts.js";
 import { make } from "./elements.js";
 import { difference, lapTime } from "./format.js";
+import { ghostQuery } from "./ghost_laps.js";
 import { channelOver, cornerSpeeds, deltaOver } from "./laptimes.js";
 import { speedIn, speedUnit } from "./settings.js";
 
@@ -194,7 +195,11 @@ export class Compare {
       swatch.style.borderTopColor = colour;
       head.append(make("span", {}, swatch, name));
     }
-    this.result.replaceChildren(head);
+    const { slug = "" } = document.body.dataset;
+    const laps = this.pair.map((lap) => `${slug}:${lap.entity}:${lap.lap}`);
+    const ghosts = make("a", { class: "button", href: `/compare/${ghostQuery(laps, "distance")}` });
+    ghosts.append("Open as ghosts");
+    this.result.replaceChildren(head, ghosts);
     const delta = deltaOver(a, b);
     this.chart(
       `Delta`,

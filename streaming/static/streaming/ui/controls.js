@@ -3,7 +3,7 @@
 
 import { byId, make, setText } from "./elements.js";
 import { isBlueFlag } from "./events.js";
-import { clockTime } from "./format.js";
+import { clockTime, spokenDuration } from "./format.js";
 import { setSetting, settings } from "./settings.js";
 
 /** @typedef {import("../engine/engine.js").Engine} Engine */
@@ -82,6 +82,7 @@ export class Controls {
     this.lap.addEventListener("change", () => this.jumpToLap(Number(this.lap.value)));
     this.live = make("button", { type: "button", class: "button live-button" }, "Go live");
     this.live.hidden = true;
+    this.behind = make("small", { class: "behind" });
     this.live.addEventListener("click", () => engine.goLive());
     const full = this.button("", "Fullscreen", icon(ICONS.full), () => this.fullscreen());
     full.title = "Fullscreen (F)";
@@ -136,6 +137,7 @@ export class Controls {
       this.lap,
       this.skipButton,
       this.loopButton,
+      this.behind,
       this.live,
       this.reverseButton,
       this.speed,
@@ -161,11 +163,15 @@ export class Controls {
   setRecording(recording) {
     this.recording = recording;
     const laps = recording.lapStarts;
-    this.lap.replaceChildren(make("option", { value: "" }, "Lap…"));
+    const { parts } = recording;
+    this.lap.replaceChildren(make("option", { value: "" }, parts.length > 1 ? "Part…" : "Lap…"));
+    parts.forEach(({ name }, i) => {
+      if (parts.length > 1) this.lap.append(make("option", { value: String(i + 1) }, name));
+    });
     for (let n = 1; n < laps.length; n++) {
       if (laps[n] !== undefined) this.lap.append(make("option", { value: String(n) }, `Lap ${n}`));
     }
-    this.lap.hidden = laps.length < 2;
+    this.lap.hidden = laps.length < 2 && parts.length < 2;
     this.show();
   }
 
@@ -193,6 +199,10 @@ export class Controls {
   /** A few times a second. @param {number} time seconds */
   update(time) {
     setText(this.now, clockTime(time));
+    const { engine } = this;
+    const behind = engine.frameCount / engine.frameRate - time;
+    const far = engine.growing && engine.status !== "live" && behind >= 1;
+    setText(this.behind, far ? `${spokenDuration(behind)} behind` : "");
   }
 
   /** @param {number} seconds */
@@ -220,9 +230,10 @@ export class Controls {
     if (next !== undefined) this.setSpeed(next * this.engine.direction);
   }
 
-  /** @param {number} number */
+  /** To a lap, or to a part of a qualifying. @param {number} number */
   jumpToLap(number) {
-    const frame = this.recording?.lapStarts[number];
+    const { recording } = this;
+    const frame = recording?.parts[number - 1]?.green_frame ?? recording?.lapStarts[number];
     if (frame !== undefined) this.engine.seek(frame);
     this.lap.value = "";
   }

@@ -14,12 +14,15 @@ const SHOWN = 60;
 /** After a jump farther than this (s) the events in between are not announced. */
 const LIVE_SECONDS = 3;
 
+/** What happens only in practice and qualifying. */
+const TIMED = ["part_start", "part_end", "elimination", "lap_deleted"];
+
 const FILTERS = /** @type {[string, string, (kind: string) => boolean][]} */ ([
   ["all", "All", () => true],
   [
     "control",
     "Race control",
-    (kind) => ["race_control", "flag", "safety_car", "start", "finish"].includes(kind),
+    (kind) => ["race_control", "flag", "safety_car", "start", "finish", ...TIMED].includes(kind),
   ],
   ["pit", "Pits", (kind) => kind === "pit"],
   ["overtake", "Overtakes", (kind) => kind === "overtake"],
@@ -44,6 +47,7 @@ export class Feed {
     this.frame = 0;
     const tools = make("div", { class: "segmented", role: "group", "aria-label": "Show" });
     for (const [id, label] of FILTERS) {
+      if (id === "overtake" && context.recording.isTimed) continue;
       const button = make(
         "button",
         { type: "button", "aria-pressed": String(id === "all") },

@@ -6,11 +6,11 @@
 
 import { byId, make, makeDialog, setText } from "./elements.js";
 import { clockTime, lapTime, words } from "./format.js";
+import { reportParts } from "./report.js";
 import { temperature, wind } from "./settings.js";
 
 /** @typedef {import("./api.js").Api} Api */
 /** @typedef {import("./api.js").Classified} Classified */
-/** @typedef {import("./api.js").ImportReport} ImportReport */
 /** @typedef {import("./recording.js").Recording} Recording */
 /** @typedef {import("./track.js").Track} Track */
 
@@ -33,6 +33,8 @@ export class Information {
     this.fastest = byId("fastest-lap");
     const { field } = recording;
     byId("lap-fact").hidden = !recording.isRace;
+    const label = byId("lap-fact").querySelector("dt");
+    if (label !== null) setText(label, recording.isTimed ? "Session" : "Lap");
     byId("flag-fact").hidden = field.track_status < 0;
     byId("fastest-fact").hidden = field.best_lap_time < 0;
     const weather = byId("weather");
@@ -102,12 +104,24 @@ export class Information {
 
   /** @param {number} frame */
   updateLap(frame) {
+    if (this.recording.isTimed) {
+      this.updatePart(frame);
+      return;
+    }
     const { sampler, field, totalLaps } = this.recording;
     let lap = sampler.held(field.leader_lap);
     if (!Number.isFinite(lap)) lap = this.recording.lapAt(frame);
     const shown = totalLaps === null ? lap : Math.min(lap, totalLaps);
     const text = `${Math.max(0, shown)}${totalLaps === null ? "" : ` / ${totalLaps}`}`;
     setText(this.lap, text);
+  }
+
+  /** The part of the session and its clock. @param {number} frame */
+  updatePart(frame) {
+    const { sampler, field } = this.recording;
+    const name = this.recording.partAt(frame)?.name ?? "";
+    const left = sampler.held(field.session_clock);
+    setText(this.lap, `${name} ${Number.isFinite(left) ? clockTime(left) : ""}`.trim() || "–");
   }
 
   updateFlag() {
@@ -156,40 +170,4 @@ function classificationTable(order) {
   const head = make("tr", {});
   for (const text of ["Place", "Who", "Stewards"]) head.append(make("th", { scope: "col" }, text));
   return make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows));
-}
-
-/** @param {ImportReport} report */
-function reportParts(report) {
-  const count = (/** @type {number} */ n) => n.toLocaleString("en");
-  /** @type {HTMLElement[]} */
-  const parts = [
-    make(
-      "p",
-      {},
-      `${count(report.rows_read)} rows read. Left out: ${count(report.rows_left_out)} rows, ` +
-        `${count(report.values_left_out)} values, ${count(report.files_left_out)} files, ` +
-        `${count(report.records_left_out)} records.`,
-    ),
-  ];
-  if (report.unseen_share !== null) {
-    parts.push(make("p", {}, `Not seen: ${(100 * report.unseen_share).toFixed(2)} %.`));
-  }
-  if (report.missing_tables.length > 0) {
-    parts.push(make("p", {}, `Not in the source: ${report.missing_tables.join(", ")}.`));
-  }
-  for (const what of report.estimated) parts.push(make("p", {}, `Estimated: ${what}.`));
-  const coverage = report.tables.map(({ table, rows, entities }) =>
-    make("li", {}, `${table}: ${count(rows)} rows${entities > 0 ? `, ${entities} entities` : ""}`),
-  );
-  const findings = report.findings.map(({ table, column, expected, done, count: n, examples }) => {
-    const item = make("li", {}, `${table} ${column}: ${count(n)} × ${done}, expected ${expected}`);
-    const list = examples.map(({ file, row, found }) =>
-      make("li", {}, `${file}${row === null ? "" : `, row ${row}`}: ${found}`),
-    );
-    if (list.length > 0) item.append(make("ul", {}, ...list));
-    return item;
-  });
-  parts.push(make("h3", {}, "Tables"), make("ul", {}, ...coverage));
-  if (findings.length > 0) parts.push(make("h3", {}, "Findings"), make("ul", {}, ...findings));
-  return parts;
 }

@@ -12,6 +12,13 @@ import { showTyre, TyreHistory } from "./tyres.js";
 /** Milliseconds for which a gained or lost place is highlighted. */
 const MARKED = 4000;
 const MOVE_DURATION = 350;
+const SECTOR_MARKS = /** @type {const} */ (["sector1_mark", "sector2_mark", "sector3_mark"]);
+/** Beside the colours, for whoever cannot tell them apart. */
+const MARK_LETTERS = /** @type {Record<string, string>} */ ({
+  slower: "·",
+  personal_best: "P",
+  overall_best: "B",
+});
 
 /**
  * @typedef {object} Row
@@ -48,25 +55,38 @@ export class Leaderboard {
     this.described = this.named || recording.entities.some((entity) => entity.team !== "");
     this.reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
     const race = recording.isRace;
-    const heads = race
+    const heads = recording.isTimed
       ? [
           make("th", { scope: "col", class: "left", abbr: "Position" }, "Pos"),
           make("th", { scope: "col", class: "left" }, "Driver"),
+          make("th", { scope: "col" }, "Best"),
           this.gapHead,
-          make("th", { scope: "col" }, "Last"),
-          make("th", { scope: "col", class: "hide-small" }, "Best"),
+          make("th", { scope: "col", class: "hide-small" }, "Last"),
+          make("th", { scope: "col" }, "Sectors"),
           make("th", { scope: "col" }, "Tyre"),
-          make("th", { scope: "col", abbr: "Pit stops" }, "Pit"),
+          make("th", { scope: "col" }, "Laps"),
         ]
-      : [
-          make("th", { scope: "col", class: "left" }, "Code"),
-          ...(this.described
-            ? [make("th", { scope: "col", class: "left" }, this.named ? "Name" : "Team")]
-            : []),
-          ...(recording.field.speed >= 0 ? [make("th", { scope: "col" }, "Speed")] : []),
-        ];
+      : race
+        ? [
+            make("th", { scope: "col", class: "left", abbr: "Position" }, "Pos"),
+            make("th", { scope: "col", class: "left" }, "Driver"),
+            this.gapHead,
+            make("th", { scope: "col" }, "Last"),
+            make("th", { scope: "col", class: "hide-small" }, "Best"),
+            make("th", { scope: "col" }, "Tyre"),
+            make("th", { scope: "col", abbr: "Pit stops" }, "Pit"),
+          ]
+        : [
+            make("th", { scope: "col", class: "left" }, "Code"),
+            ...(this.described
+              ? [make("th", { scope: "col", class: "left" }, this.named ? "Name" : "Team")]
+              : []),
+            ...(recording.field.speed >= 0 ? [make("th", { scope: "col" }, "Speed")] : []),
+          ];
     this.tyres = new TyreHistory(recording);
-    this.rows = recording.entities.map((_, i) => (race ? this.raceRow(i) : this.plainRow(i)));
+    this.rows = recording.entities.map((_, i) =>
+      recording.isTimed ? this.timedRow(i) : race ? this.raceRow(i) : this.plainRow(i),
+    );
     this.body.append(...this.rows.map((row) => row.element));
     byId("board-scroll").replaceChildren(
       make(
@@ -137,6 +157,26 @@ export class Leaderboard {
       position: 0,
       changed: -Infinity,
     };
+  }
+
+  /** Of practice and qualifying. @param {number} i @returns {Row} */
+  timedRow(i) {
+    const row = this.raceRow(i);
+    const sectors = [1, 2, 3].map(() => make("span", { class: "sector-mark" }));
+    row.cells.sectors = make("td", { class: "sector-marks" }, ...sectors);
+    row.cells.last.className = "hide-small";
+    row.cells.best.className = "";
+    row.element.replaceChildren(
+      row.cells.position,
+      row.element.children[1],
+      row.cells.best,
+      row.cells.gap,
+      row.cells.last,
+      row.cells.sectors,
+      row.cells.tyre,
+      row.cells.pits,
+    );
+    return row;
   }
 
   /** @param {number} i @returns {Row} */
@@ -226,7 +266,7 @@ export class Leaderboard {
   update(frame, now) {
     const recording = this.recording;
     if (!recording.sampler.locate(frame)) return;
-    if (recording.isRace) this.updateRace(now);
+    if (recording.isRace) this.updateRace(frame, now);
     else this.updatePlain();
   }
 
@@ -248,8 +288,8 @@ export class Leaderboard {
     });
   }
 
-  /** @param {number} now */
-  updateRace(now) {
+  /** @param {number} frame @param {number} now */
+  updateRace(frame, now) {
     const { sampler, field } = this.recording;
     let fastest = Infinity;
     for (let i = 0; i < this.rows.length; i++) {
@@ -260,7 +300,11 @@ export class Leaderboard {
       const position = sampler.held(field.position, i);
       return Number.isFinite(position) ? position : 1000 + i;
     });
-    this.rows.forEach((row, i) => this.fillRow(row, i, places[i], fastest, now));
+    const goOn = this.recording.placesThatGoOn(frame);
+    this.rows.forEach((row, i) => {
+      if (this.recording.isTimed) this.fillTimedRow(row, i, places[i], frame, goOn, now);
+      else this.fillRow(row, i, places[i], fastest, now);
+    });
     const order = this.rows.map((_, i) => i).sort((a, b) => places[a] - places[b]);
     const key = order.join();
     if (key !== this.order) {
@@ -274,15 +318,7 @@ export class Leaderboard {
     const { sampler, field } = this.recording;
     const status = sampler.held(field.status, i);
     const out = status === this.recording.carStatus.retired || place >= 1000;
-    setText(row.place, place >= 1000 ? "–" : String(place));
-    if (row.position !== 0 && place !== row.position) {
-      row.changed = now;
-      row.element.classList.toggle("gained", place < row.position);
-      row.element.classList.toggle("lost", place > row.position);
-    } else if (now - row.changed > MARKED) {
-      row.element.classList.remove("gained", "lost");
-    }
-    row.position = place;
+    this.fillPlace(row, place, now);
     const start = this.grid.get(i);
     const moved = start === undefined || out ? 0 : start - place;
     setText(row.move, moved > 0 ? "▲" : moved < 0 ? "▼" : "");
@@ -302,6 +338,55 @@ export class Leaderboard {
     this.fillTyre(row, i);
     const stops = sampler.held(field.pit_stops, i);
     setText(row.cells.pits, Number.isFinite(stops) ? String(stops) : "–");
+  }
+
+  /** @param {Row} row @param {number} place @param {number} now */
+  fillPlace(row, place, now) {
+    setText(row.place, place >= 1000 ? "–" : String(place));
+    if (row.position !== 0 && place !== row.position) {
+      row.changed = now;
+      row.element.classList.toggle("gained", place < row.position);
+      row.element.classList.toggle("lost", place > row.position);
+    } else if (now - row.changed > MARKED) {
+      row.element.classList.remove("gained", "lost");
+    }
+    row.position = place;
+  }
+
+  /**
+   * Of practice and qualifying: the best lap, how far it is behind, the marks of the latest sectors.
+   * @param {Row} row @param {number} i @param {number} place @param {number} frame
+   * @param {number} goOn places that go on to the next part @param {number} now
+   */
+  fillTimedRow(row, i, place, frame, goOn, now) {
+    const { sampler, field, carStatus } = this.recording;
+    this.fillPlace(row, place, now);
+    const eliminated = this.recording.eliminatedIn(this.recording.entities[i].code, frame);
+    const classes = row.element.classList;
+    classes.toggle("out", eliminated !== undefined);
+    classes.toggle("drop", eliminated === undefined && place > goOn);
+    classes.toggle("last-in", place === goOn);
+    row.element.title = eliminated === undefined ? "" : `Eliminated in ${eliminated.name}`;
+    const best = sampler.held(field.best_lap_time, i);
+    const pit = sampler.held(field.status, i) === carStatus.pit;
+    setText(row.cells.best, lapTime(best));
+    row.cells.best.className = place === 1 && best > 0 ? "time-purple" : "";
+    const gap = sampler.held(settings.gap === "gap" ? field.gap_to_leader : field.interval, i);
+    const behind = place === 1 ? "" : gapTime(gap);
+    setText(row.cells.gap, eliminated === undefined ? behind : `Out ${eliminated.name}`);
+    setText(row.cells.last, pit ? "In pit" : lapTime(sampler.held(field.last_lap_time, i)));
+    [field.sector1_mark, field.sector2_mark, field.sector3_mark].forEach((place_, k) => {
+      const mark = sampler.held(place_, i);
+      const element = /** @type {HTMLElement} */ (row.cells.sectors.children[k]);
+      const name = this.recording.label(SECTOR_MARKS[k], mark) || "none";
+      if (element.dataset.mark === name) return;
+      element.dataset.mark = name;
+      element.title = `Sector ${k + 1}: ${words(name).toLowerCase()}`;
+      setText(element, MARK_LETTERS[name] ?? "");
+    });
+    this.fillTyre(row, i);
+    const lap = sampler.held(field.lap, i);
+    setText(row.cells.pits, Number.isFinite(lap) ? String(lap) : "–");
   }
 
   /** @param {number} i @param {number} status @param {number} place @param {boolean} out */

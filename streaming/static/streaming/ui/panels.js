@@ -49,6 +49,12 @@ const KINDS = [
   },
 ];
 
+/** @param {PanelKind} kind @param {import("./recording.js").Recording} recording */
+function labelOf(kind, recording) {
+  if (kind.id === "feed" && !recording.isRace) return "Events";
+  return kind.id === "strategy" && recording.isTimed ? "Runs" : kind.label;
+}
+
 export class Panels {
   /** @param {Context} context */
   constructor(context) {
@@ -59,7 +65,7 @@ export class Panels {
      *   panel: Panel | null, loading: boolean}>} */
     this.entries = new Map();
     for (const kind of kinds) {
-      const label = kind.id === "feed" && !context.recording.isRace ? "Events" : kind.label;
+      const label = labelOf(kind, context.recording);
       const tab = make(
         "button",
         { type: "button", role: "tab", id: `tab-${kind.id}`, "aria-controls": `panel-${kind.id}` },

@@ -9,6 +9,7 @@ import { FrameMeter } from "./frame_meter.js";
 import { listenToPointers } from "./gestures.js";
 import { listenToKeys } from "./keyboard.js";
 import { PictureTools } from "./picture_tools.js";
+import { Pictures } from "./pictures.js";
 import { RecordingView } from "./recording_view.js";
 import { Rooms } from "./rooms.js";
 import { Selection } from "./selection.js";
@@ -32,21 +33,21 @@ import { Track } from "./track.js";
  */
 
 class Player {
-  /** @param {string} slug of the session */
-  constructor(slug) {
-    this.api = new Api(slug);
+  /** @param {string} slug of the session @param {URL | null} files its folder, without a server */
+  constructor(slug, files) {
+    this.api = new Api(slug, files);
     this.selection = new Selection();
     this.meter = new FrameMeter(performance.now());
     /** @type {RecordingView | null} */
     this.view = null;
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
     // First of all, so that the frames are on their way while the page is being built.
     this.engine = new Engine({
-      socketUrl: `${scheme}://${location.host}/ws/sessions/${slug}/`,
+      url: this.api.connection,
       segmentsPath: (version) => this.api.segmentsPath(version),
       now: () => performance.now(),
     });
     this.states = new States(this.engine);
+    this.pictures = new Pictures(this.engine);
     Object.defineProperty(window, "__replay", { get: () => Object.freeze(this.describe()) });
   }
 
@@ -160,4 +161,5 @@ class Player {
   }
 }
 
-new Player(document.body.dataset.slug ?? "").start();
+const { slug = "", files } = document.body.dataset;
+new Player(slug, files === undefined ? null : new URL(files, location.href)).start();

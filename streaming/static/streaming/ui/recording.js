@@ -43,6 +43,11 @@ const FIELDS = /** @type {const} */ ([
   "sector1",
   "sector2",
   "sector3",
+  "sector1_mark",
+  "sector2_mark",
+  "sector3_mark",
+  "session_part",
+  "session_clock",
   "track_status",
   "leader_lap",
   "air_temperature",
@@ -60,6 +65,28 @@ const FIELDS = /** @type {const} */ ([
  * @property {string} code @property {string} name @property {string} number
  * @property {string} team @property {string} colour "#rrggbb" @property {string} kind
  * @property {string} label what stands beside its mark
+ */
+
+/**
+ * A part of a practice or qualifying, from the session's metadata.
+ * @typedef {object} SessionPart
+ * @property {string} name "Q1"; "" of a practice
+ * @property {number} start_frame from when its times count
+ * @property {number} green_frame when the pit exit opened
+ * @property {number | null} flag_frame of the chequered flag
+ * @property {number} entries cars that take part
+ * @property {string[]} eliminated codes of those that do not go on, first first
+ */
+
+/**
+ * What a car drove between leaving the pits and its return.
+ * @typedef {object} Run
+ * @property {number} lap_start @property {number} lap_end inclusive
+ * @property {string[]} kinds of each lap: out, push, slow, in
+ * @property {string} compound "" where it is not known
+ * @property {number | null} tyre_age laps
+ * @property {number | null} best seconds, of the laps that count
+ * @property {string} part name of the part
  */
 
 /** Codes that are long are names of people: the family name is enough beside a mark. @param {string} code */
@@ -99,9 +126,20 @@ export class Recording {
     });
     /** has laps and an order: the panels of a race make sense */
     this.isRace = this.field.position >= 0 && this.field.lap >= 0;
+    /** cars are in the order of their best laps: practice and qualifying */
+    this.isTimed = this.field.session_part >= 0;
+    this.kind = detail.kind;
+    this.parts = /** @type {SessionPart[]} */ (
+      this.isTimed ? list(detail.metadata.session_parts) : []
+    );
+    this.runs = /** @type {Record<string, Run[]>} */ (
+      (this.isTimed ? detail.metadata.runs : null) ?? {}
+    );
     /** @type {number | null} */
     this.totalLaps = whole(detail.metadata.total_laps);
-    this.raceStartFrame = whole(detail.metadata.race_start_frame) ?? 0;
+    /** where a race, or the first part of another session, begins */
+    this.raceStartFrame =
+      whole(detail.metadata.race_start_frame) ?? whole(detail.metadata.session_start_frame) ?? 0;
     /** the sample of `status` for each name; NaN, which equals no sample, where the schema lacks it */
     this.carStatus = {
       pit: this.sampleOf("status", "pit"),
@@ -122,6 +160,8 @@ export class Recording {
   setLaps(laps, stints) {
     this.laps = laps;
     this.stints = stints;
+    // There is no leader's lap where everyone drives when he likes.
+    if (this.isTimed) return;
     /** @type {number[]} */
     const starts = [];
     for (const lap of laps) {
@@ -160,6 +200,28 @@ export class Recording {
     return this.layout.fields[place].labels?.[value] ?? "";
   }
 
+  /** The part of a session at a frame. @param {number} frame @returns {SessionPart | undefined} */
+  partAt(frame) {
+    return this.parts.findLast((part) => part.start_frame <= frame);
+  }
+
+  /** The part in which a car was eliminated before a frame. @param {string} code @param {number} frame */
+  eliminatedIn(code, frame) {
+    return this.parts.find(
+      (part, i) =>
+        part.eliminated.includes(code) &&
+        i + 1 < this.parts.length &&
+        this.parts[i + 1].start_frame <= frame,
+    );
+  }
+
+  /** Cars that go on to the next part, Infinity in the last one. @param {number} frame */
+  placesThatGoOn(frame) {
+    const part = this.partAt(frame);
+    const next = part === undefined ? undefined : this.parts[this.parts.indexOf(part) + 1];
+    return next?.entries ?? Infinity;
+  }
+
   /** The leader's lap at a frame, from the lap table. @param {number} frame @returns {number} */
   lapAt(frame) {
     let lap = 0;
@@ -168,6 +230,11 @@ export class Recording {
     }
     return lap;
   }
+}
+
+/** A list of the session's metadata, empty where it is none. @param {unknown} value @returns {unknown[]} */
+function list(value) {
+  return Array.isArray(value) ? value : [];
 }
 
 /** A number of the session's metadata, null where it is none. @param {unknown} value */

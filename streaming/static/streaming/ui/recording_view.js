@@ -25,6 +25,9 @@ const TEXT_INTERVAL = 200;
  * @property {import("./api.js").SessionDetail} detail
  */
 
+/** Milliseconds between two looks for new events of a live session. */
+const EVENTS_EVERY = 5000;
+
 export class RecordingView {
   /** @param {RecordingParts} parts */
   constructor({ engine, selection, api, page, layout, sampler, detail }) {
@@ -96,11 +99,25 @@ export class RecordingView {
     timeline.setRecording(recording);
     this.board.tablesArrived();
     this.panels.tablesArrived();
-    if (recording.isRace) {
+    if (engine.growing) this.followEvents();
+    else if (recording.isRace && !recording.isTimed) {
       const grid = await api.standings(recording.raceStartFrame);
       this.board.setGrid(grid?.standings ?? []);
     }
     this.complete = true;
+  }
+
+  /** Of a live session: show what happens while it goes on. */
+  followEvents() {
+    const { api, engine, recording } = this;
+    const timer = setInterval(async () => {
+      if (!engine.growing) clearInterval(timer);
+      const found = await api.events();
+      if (found === null || found.events.length === recording.events.length) return;
+      recording.events = found.events;
+      this.page.timeline.setRecording(recording);
+      this.panels?.tablesArrived();
+    }, EVENTS_EVERY);
   }
 
   /** Skip red flags while playing, if the setting says so. */

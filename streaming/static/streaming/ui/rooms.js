@@ -98,6 +98,10 @@ export class Rooms {
 
   /** @param {string} room */
   join(room) {
+    if (this.engine.files) {
+      setText(this.note, "Watching together needs a server. This page is a folder of files.");
+      return;
+    }
     this.engine.join(room, settings.name);
     this.show();
   }

@@ -2,6 +2,7 @@
 /** Share links of a session, for whoever may change it: made, copied, listed and revoked. */
 
 import { make } from "./elements.js";
+import { asker } from "./requests.js";
 
 /**
  * An entry of GET sessions/<slug>/links
@@ -42,18 +43,7 @@ export function shareLinks(slug, csrf, copyText) {
   const note = make("p", { role: "status" });
   const list = make("ul", { class: "share-links", "aria-label": "Share links" });
 
-  /** @param {string} method @param {string} address @param {object} [body] */
-  async function ask(method, address, body) {
-    const response = await fetch(address, {
-      method,
-      headers: { "Content-Type": "application/json", "X-CSRFToken": csrf },
-      body: body === undefined ? undefined : JSON.stringify(body),
-    });
-    /** @type {any} */
-    const answer = response.status === 204 ? null : await response.json();
-    if (!response.ok) throw new Error(answer.message);
-    return answer;
-  }
+  const ask = asker(csrf);
 
   /** Do it, and say so if it fails. @param {() => Promise<void>} work */
   async function guarded(work) {

@@ -12,7 +12,8 @@ export class StartButton {
     this.button = byId("start");
     this.played = false;
     this.button.addEventListener("click", () => {
-      engine.play();
+      if (engine.growing) engine.goLive();
+      else engine.play();
       // This button disappears: move the focus to the button that pauses.
       const control = document.querySelector("#buttons .play");
       if (control instanceof HTMLElement) control.focus({ preventScroll: true });

@@ -1,9 +1,9 @@
 // @ts-check
-/** The race as a whole: gaps, positions and tyres over the laps. */
+/** The session as a whole: gaps, positions and tyres over the laps of a race, the runs of others. */
 
 import { makeChart } from "./charts.js";
 import { make } from "./elements.js";
-import { words } from "./format.js";
+import { lapTime, words } from "./format.js";
 import { raceTrace } from "./laptimes.js";
 
 /** @typedef {import("./charts.js").Chart} Chart */
@@ -33,6 +33,10 @@ export class Strategy {
     const { recording } = this.context;
     if (recording.laps.length === 0) {
       this.element.replaceChildren(make("p", { class: "hint" }, "This recording has no laps."));
+      return;
+    }
+    if (recording.isTimed) {
+      this.element.replaceChildren(...this.runs());
       return;
     }
     const codes = recording.entities.map((entity) => entity.code);
@@ -96,6 +100,69 @@ export class Strategy {
       [laps, ...rows],
     );
     this.charts.push(chart);
+  }
+
+  /** What each car drove from the pits to the pits, part by part, first of the order first. */
+  runs() {
+    const { recording, track } = this.context;
+    const parts = recording.parts.map(({ name }) => name);
+    return parts.map((part) => {
+      const rows = [...track.order].flatMap((i) => {
+        const own = (recording.runs[recording.entities[i].code] ?? []).filter(
+          (run) => run.part === part,
+        );
+        return own.length === 0 ? [] : [this.runRow(i, own)];
+      });
+      return make(
+        "table",
+        { class: "data-table runs" },
+        make("caption", {}, part === "" ? "Runs" : `Runs in ${part}`),
+        make(
+          "thead",
+          {},
+          make(
+            "tr",
+            {},
+            make("th", { scope: "col" }, "Driver"),
+            make("th", { scope: "col" }, "Best"),
+            make("th", { scope: "col" }, "Laps: out, push, slow, in"),
+          ),
+        ),
+        make("tbody", {}, ...rows),
+      );
+    });
+  }
+
+  /** @param {number} i entity @param {import("./recording.js").Run[]} runs of it */
+  runRow(i, runs) {
+    const { recording, selection, engine } = this.context;
+    const { code } = recording.entities[i];
+    const best = Math.min(...runs.map((run) => run.best ?? Infinity));
+    const bars = runs.map((run) => {
+      const name = run.compound || "unknown";
+      const age = run.tyre_age === null ? "" : `, ${run.tyre_age} laps old`;
+      const time = run.best === null ? "no time" : `best ${lapTime(run.best)}`;
+      const text =
+        `${code}: ${words(name)} tyre${age}, laps ${run.lap_start} to ${run.lap_end} ` +
+        `(${run.kinds.join(", ")}), ${time}`;
+      const start = recording.lap(code, run.lap_start)?.start_frame ?? null;
+      const bar = make(
+        "button",
+        { type: "button", class: "stint run", "data-tyre": name, title: text, "aria-label": text },
+        ...run.kinds.map((kind) =>
+          make("span", { class: "run-lap", "data-kind": kind }, kind.charAt(0).toUpperCase()),
+        ),
+      );
+      if (start !== null) bar.addEventListener("click", () => engine.seek(start));
+      return bar;
+    });
+    return make(
+      "tr",
+      { class: selection.has(i) ? "chosen" : "" },
+      make("th", { scope: "row" }, code),
+      make("td", {}, lapTime(best)),
+      make("td", {}, make("div", { class: "run-line" }, ...bars)),
+    );
   }
 
   /** Tyres as bars, first of the order first. */

@@ -22,9 +22,13 @@ const MARKS = /** @type {Record<string, string>} */ ({
   fastest_lap: "★",
   finish: "⚑",
   start: "⚐",
+  part_start: "⚐",
+  part_end: "⚑",
+  elimination: "×",
+  lap_deleted: "⌫",
 });
 /** Shown for selected entities only: there are too many of them. */
-const OF_THE_CHOSEN = new Set(["pit", "overtake"]);
+const OF_THE_CHOSEN = new Set(["pit", "overtake", "lap_deleted"]);
 
 export class Timeline {
   /** @param {Engine} engine @param {Selection} selection @param {Track} track */
@@ -119,8 +123,10 @@ export class Timeline {
     const recording = this.recording;
     const time = spokenTime(frame / this.engine.frameRate);
     const lap = recording?.isRace ? recording.lapAt(frame) : 0;
-    const text =
-      lap > 0 && recording?.totalLaps
+    const part = recording?.partAt(frame)?.name;
+    const text = part
+      ? `${part}, ${time}`
+      : lap > 0 && recording?.totalLaps
         ? `Lap ${lap} of ${recording.totalLaps}, ${time}`
         : lap > 0
           ? `Lap ${lap}, ${time}`
@@ -196,6 +202,7 @@ export class Timeline {
         ctx.fillText(String(n), x, BAR_TOP + BAR_HEIGHT + 7);
       }
     }
+    this.drawParts(ctx, width);
     ctx.font = `800 11px ${palette.font}`;
     let last = -Infinity;
     for (const event of recording.events) {
@@ -212,6 +219,22 @@ export class Timeline {
     }
   }
 
+  /** From when to when the parts of a qualifying ran, with their names.
+   * @param {CanvasRenderingContext2D} ctx @param {number} width */
+  drawParts(ctx, width) {
+    const { palette } = this.track;
+    ctx.font = `700 11px ${palette.font}`;
+    for (const part of this.recording?.parts ?? []) {
+      const from = this.x(part.green_frame, width);
+      const to = this.x(part.flag_frame ?? this.engine.frameCount - 1, width);
+      ctx.fillStyle = palette.muted;
+      ctx.fillRect(from, BAR_TOP - 3, 2, BAR_HEIGHT + 6);
+      ctx.fillRect(to - 2, BAR_TOP - 3, 2, BAR_HEIGHT + 6);
+      ctx.fillStyle = palette.text;
+      ctx.fillText(part.name, (from + to) / 2, BAR_TOP + BAR_HEIGHT + 8);
+    }
+  }
+
   /** @param {PointerEvent} event */
   hover(event) {
     const box = this.input.getBoundingClientRect();
@@ -223,6 +246,7 @@ export class Timeline {
     const left = Math.min(Math.max(event.clientX - box.left - 103, 0), box.width - 206);
     this.preview.style.left = `${left}px`;
     const lap = this.recording?.isRace ? this.recording.lapAt(frame) : 0;
+    const part = this.recording?.partAt(frame)?.name;
     const near = this.recording?.events.find(
       (e) =>
         Math.abs(e.frame - frame) < (this.engine.frameCount / box.width) * 5 &&
@@ -231,7 +255,7 @@ export class Timeline {
     const about = near === undefined ? "" : ` · ${words(near.kind)} ${near.entity}`;
     setText(
       this.previewText,
-      `${clockTime(frame / this.engine.frameRate)}${lap > 0 ? ` · Lap ${lap}` : ""}${about}`,
+      `${clockTime(frame / this.engine.frameRate)}${lap > 0 ? ` · Lap ${lap}` : ""}${part ? ` · ${part}` : ""}${about}`,
     );
     this.drawPreview(frame);
   }

@@ -6,7 +6,15 @@ import { Ground } from "./ground.js";
 import { LabelPlacer } from "./labels.js";
 import { settings } from "./settings.js";
 
-/** @typedef {import("./recording.js").Recording} Recording */
+/**
+ * What the picture needs of a recording; the page of ghosts makes one of laps.
+ * @typedef {object} Recording
+ * @property {Pick<import("../engine/interpolate.js").Sampler, "frameRate" | "locate" | "values" | "wholes" | "held">} sampler
+ * @property {{x: number, y: number, status: number, position: number}} field places in the sampler
+ * @property {{pit: number, retired: number}} carStatus
+ * @property {boolean} isRace
+ * @property {{label: string, colour: string, kind: string}[]} entities
+ */
 /** @typedef {import("./selection.js").Selection} Selection */
 
 /** Seconds behind a car that its trail shows, and samples of it. */
