@@ -97,7 +97,7 @@ INGEST = table("""
     member            3 3 3 3
     staff             + + + +
     observer          + + + +
-    operator          + + + +
+    operator          3 3 3 3
     superuser         + + + +
     bootstrap         + + + +
     unknown_token     1 1 1 1
