@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("url", help="of the service, http://host:port")
     parser.add_argument("slug", help="of the session to be drawn")
     parser.add_argument("name", help="slug of the live session of pictures")
-    parser.add_argument("--token", default="", help="with the scope ingest (REPLAY_TOKEN)")
+    parser.add_argument("--token", default="", help="with the scope ingest")
     parser.add_argument("--speed", type=float, default=1.0)
     options = parser.parse_args()
     about = fetch(f"{options.url}/api/sessions/{options.slug}")

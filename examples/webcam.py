@@ -19,8 +19,8 @@ from streaming.live.pressure import BEST_QUALITY, MOST_RATE
 def main() -> None:
     parser = argparse.ArgumentParser(description="Send a camera's pictures as a live session.")
     parser.add_argument("slug", help="of the live session")
-    parser.add_argument("--url", default="", help="of the service (REPLAY_URL)")
-    parser.add_argument("--token", default="", help="with the scope ingest (REPLAY_TOKEN)")
+    parser.add_argument("--url", default="", help="of the service")
+    parser.add_argument("--token", default="", help="with the scope ingest")
     parser.add_argument("--camera", type=int, default=0)
     options = parser.parse_args()
     camera = cv2.VideoCapture(options.camera)

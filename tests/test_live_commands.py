@@ -54,7 +54,7 @@ async def test_a_recording_is_sent_as_if_it_happened_now(server: RunningServer) 
     done = run(server, "broadcast", PLAY_SLUG, "--as", "again", "--seconds", "1", "--rate", "4")
     assert done.returncode == 0, done.stderr
     found = await until_ready(server, "again")
-    with_frames = json.loads(server.shell(_FRAMES))
+    with_frames = json.loads(server.shell(_FRAMES).splitlines()[-1])
     assert with_frames["again"] == with_frames["first"]
     assert found["title"].endswith("(live)")
     refused = run(server, "broadcast", "nothing", "--as", "again")

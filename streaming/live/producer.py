@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import threading
 import time as clocks
@@ -133,8 +132,8 @@ class Producer:
         """
         Args:
             slug: of the session.
-            url: http://host:port; REPLAY_URL or http://127.0.0.1:8000 by default.
-            token: with the scope `ingest`, or what returns one; REPLAY_TOKEN by default.
+            url: http://host:port; http://127.0.0.1:8000 by default.
+            token: with the scope `ingest`, or what returns one.
             kind: "telemetry" or "media".
             title: for viewers.
             session_kind: "race", "regatta" and so on.
@@ -157,8 +156,8 @@ class Producer:
         self.refusals: deque[Mapping[str, Any]] = deque(maxlen=REFUSALS_KEPT)
         self.reconnects = 0
         self.limits = Limits()
-        self._url = (url or os.environ.get("REPLAY_URL", "") or DEFAULT_URL).rstrip("/")
-        self._token = token or os.environ.get("REPLAY_TOKEN", "")
+        self._url = (url or DEFAULT_URL).rstrip("/")
+        self._token = token
         self._end = end
         self._clock = clock
         self._rate = frame_rate
