@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,11 +113,13 @@ class Row:
             str(seen.wrong),
             str(seen.lost),
             _seconds(seen.healthy),
-            seen.told,
+            _PLACES.sub("…", seen.told),
             kept,
         ]
 
 
+_PLACES = re.compile(r"(unix://)?/tmp/[^\s:]+")
+"""Of what was told: names of folders that were made for the run."""
 HEADINGS = (
     "fault", "segments still", "rows still", "wrong frames", "places lost", "healthy after",
     "what was told", "promise",
@@ -141,9 +144,25 @@ def about(rows: Sequence[Row]) -> str:
     )
 
 
-def write_table(rows: Sequence[Row], path: Path) -> None:
-    """Put the table where the document marks its place."""
-    put(path, "faults", f"{about(rows)}\n\n{table(rows)}")
+def write_table(rows: Sequence[Row], path: Path, order: Sequence[str] = ()) -> None:
+    """Put the table where the document marks its place. Faults that did not run keep their rows.
+
+    order: of all faults; any others come last.
+    """
+    lines = _rows_in(path.read_text())
+    head, under, *new = table(rows).split("\n")
+    lines |= {line.split("|")[1].strip(): line for line in new}
+    known = [name for name in order if name in lines]
+    names = known + [name for name in lines if name not in known]
+    text = "\n".join([head, under, *(lines[name] for name in names)])
+    put(path, "faults", f"{about(rows)}\n\n{text}")
+
+
+def _rows_in(document: str) -> dict[str, str]:
+    """Line by fault, of a table that was written before."""
+    _, _, text = document.partition("<!-- faults: begin -->")
+    lines = [line for line in text.split("<!-- faults: end -->")[0].splitlines() if "|" in line]
+    return {line.split("|")[1].strip(): line for line in lines[2:]}
 
 
 def put(path: Path, place: str, text: str) -> None:

@@ -48,6 +48,19 @@ def test_the_table_takes_the_place_of_the_last_one(tmp_path: Path) -> None:
     assert "| a/b | 0.00 s |" in text
 
 
+def test_a_fault_that_did_not_run_keeps_its_row(tmp_path: Path) -> None:
+    document = tmp_path / "document.md"
+    document.write_text(f"{BEGIN}\n{END}\n")
+    order = ["first", "second", "third"]
+    write_table([Row(name, Promise(), Seen()) for name in ("third", "first")], document, order)
+    told = Seen(still_rows=1.5, told="no answer at unix:///tmp/replay-x1/redis.sock: gone")
+    write_table([Row("second", Promise(), told), Row("first", Promise(), Seen())], document, order)
+    rows = [line for line in document.read_text().splitlines() if line.startswith("| ")][2:]
+    assert [row.split("|")[1].strip() for row in rows] == order
+    assert "| 1.50 s |" in rows[1]
+    assert "no answer at …: gone" in rows[1]
+
+
 def test_the_line_through_exact_samples_is_exact() -> None:
     line = fit([0, 10, 20, 30], [5, 25, 45, 65])
     assert (line.start, line.slope, line.error) == pytest.approx((5, 2, 0))
