@@ -69,8 +69,9 @@ def test_from_the_file_to_the_player(
     expect(failed).to_have_count(0)
 
     card.get_by_role("button").click()
-    page.get_by_label("Title").fill("Our play")
-    page.get_by_label("Title").press("Enter")
+    title = page.get_by_role("dialog").get_by_label("Title")
+    title.fill("Our play")
+    title.press("Enter")
     expect(card.get_by_role("heading")).to_have_text("Our play")
     card.get_by_role("link").click()
     player.ready()

@@ -19,7 +19,7 @@ export class ManageSession {
     this.ask = asker(csrf);
     this.announce = announce;
     this.slug = "";
-    this.title = make("input", { type: "text", id: "manage-title", maxlength: "200" });
+    this.title = make("input", { type: "text", id: "session-title", maxlength: "200" });
     this.access = make("select", { id: "manage-access" });
     const accesses = /** @type {HTMLTemplateElement} */ (byId("accesses"));
     this.access.append(accesses.content.cloneNode(true));
@@ -41,7 +41,7 @@ export class ManageSession {
     const form = make(
       "form",
       { class: "add-form" },
-      row("manage-title", "Title", this.title),
+      row("session-title", "Title", this.title),
       row("manage-access", "Who may watch", this.access),
       make("div", { class: "field-row" }, this.save, this.cancel, this.retry, this.remove),
     );
