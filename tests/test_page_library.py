@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 from .conftest import RunningServer
 from .player_page import OpenPage
-from .samples import LOADING_SLUG, RACE_SLUG, STAFF_SLUG
+from .samples import LOADING_SLUG, PLAY_SLUG, RACE_SLUG, STAFF_SLUG
 
 pytest_plugins = ("tests.player_page",)
 
@@ -29,7 +29,8 @@ def test_search_and_filters(open_page: OpenPage, server: RunningServer) -> None:
     page.wait_for_url("**/?q=small+r")
     expect(page.locator(".card")).to_have_count(1)
     page.goto(server.url + "/?kind=play")
-    expect(page.locator(".card h2")).to_have_text(["Small play"])
+    expect(page.locator(f"[data-slug={PLAY_SLUG}]")).to_have_count(1)
+    expect(page.locator(f"[data-slug={RACE_SLUG}]")).to_have_count(0)
     page.goto(server.url + "/?year=abc")
     assert "No session matches" in page.inner_text("main")
 
