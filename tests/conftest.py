@@ -177,16 +177,6 @@ def server(sample_data: Path) -> Iterator[RunningServer]:
     running.stop()
 
 
-@pytest.fixture(scope="session")
-def pair(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """One server of two workers for the whole run; a test may end workers, which are replaced."""
-    folder = tmp_path_factory.mktemp("pair") / "data"
-    shutil.copytree(sample_data, folder)
-    running = start_serving(folder, "--workers", "2")
-    yield running
-    running.stop()
-
-
 @pytest.fixture
 def start_server(sample_data: Path, tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
     """Start further servers: `start_server("--workers", "2", NAME="value")`; all are stopped."""
