@@ -60,11 +60,16 @@ class DatabaseAwayMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Django calls it with what a view raised."""
-        if not isinstance(error, OperationalError | InterfaceError):
+        if not isinstance(error, OperationalError | InterfaceError) or _is_a_mistake(error):
             return None
         self._rests_until = self._clock() + REST_SECONDS
         logger.warning("the database is away: %s", type(error).__name__)
         return _away(request)
+
+
+def _is_a_mistake(error: Exception) -> bool:
+    """Whether the query was wrong, not the database away: SQLite has one class for both."""
+    return str(error).startswith("no such ")
 
 
 def _away(request: HttpRequest) -> HttpResponse:

@@ -41,6 +41,8 @@ def test_it_rests_for_a_second_after_a_failure() -> None:
     clock.now += REST_SECONDS
     assert site(request).status_code == 200
     assert site.process_exception(request, ValueError("a bug")) is None
+    assert site.process_exception(request, OperationalError("no such table: x")) is None
+    assert site(request).status_code == 200, "a wrong query is one request's alone"
 
 
 @pytest.mark.django_db
