@@ -31,7 +31,7 @@ def add(page: Page, **files: bytes) -> None:
     page.get_by_role("button", name="Add a recording").press("Enter")
     page.locator("#add-files").set_input_files(archive(**files))  # type: ignore[arg-type]
     expect(page.get_by_role("dialog")).to_contain_text("play.zip: 1 file")
-    page.get_by_label("Title").press("Enter")
+    page.get_by_role("dialog").get_by_label("Title").press("Enter")
 
 
 def test_from_the_file_to_the_player(
