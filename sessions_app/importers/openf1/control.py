@@ -109,6 +109,9 @@ def track_status(messages: Sequence[Message], frames: NDArray[np.float64]) -> ND
         elif message.flag == "CHEQUERED":
             chequered = True
         elif message.flag in ("CLEAR", "GREEN"):
+            if "PIT EXIT OPEN" in upper:
+                # The next part of a qualifying has begun.
+                chequered = False
             if message.sector is None:
                 yellow.clear()
                 double.clear()
