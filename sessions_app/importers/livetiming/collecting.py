@@ -40,6 +40,11 @@ _FITS = 5.0
 """Seconds by which a lap's time may differ from when it was seen to begin and end."""
 
 
+def _members(value: Any) -> Mapping[str, Any]:
+    """An object's members; none of what is no object."""
+    return value if isinstance(value, dict) else {}
+
+
 class Collector:
     """Takes updates in the order of time; `tables` is what they came to.
 
@@ -140,13 +145,13 @@ class Collector:
         part = whole(data.get("SessionPart"))
         if part is not None and part > 0:
             self._part(time, part)
-        for number, line in (data.get("Lines") or {}).items():
+        for number, line in _members(data.get("Lines")).items():
             car = self._car(number)
             if car is not None and isinstance(line, dict):
                 car.take(time, line)
 
     def _tyres(self, time: float, data: Mapping[str, Any]) -> None:
-        for number, line in (data.get("Lines") or {}).items():
+        for number, line in _members(data.get("Lines")).items():
             car = self._car(number)
             if car is None or not isinstance(line, dict):
                 continue
@@ -274,9 +279,9 @@ class Collector:
         }
 
     def _sessions(self) -> Table:
-        info = self.state.get("SessionInfo") or {}
-        meeting = info.get("Meeting") or {}
-        circuit, country = meeting.get("Circuit") or {}, meeting.get("Country") or {}
+        info = _members(self.state.get("SessionInfo"))
+        meeting = _members(info.get("Meeting"))
+        circuit, country = _members(meeting.get("Circuit")), _members(meeting.get("Country"))
         year = str(info.get("StartDate", ""))[:4]
         row = {
             "session_name": str(info.get("Name", "")),
@@ -294,7 +299,7 @@ class Collector:
 
     def _drivers(self) -> Table:
         rows = []
-        for number, about in (self.state.get("DriverList") or {}).items():
+        for number, about in _members(self.state.get("DriverList")).items():
             car = whole(number)
             if car is None or not isinstance(about, dict):
                 continue
@@ -381,7 +386,7 @@ class Collector:
 
     def _race_control(self) -> Table:
         rows = []
-        said_before = (self.state.get("RaceControlMessages") or {}).get("Messages")
+        said_before = _members(self.state.get("RaceControlMessages")).get("Messages")
         for _, said in entries(said_before):
             if not isinstance(said, dict) or "Message" not in said:
                 continue
@@ -425,7 +430,7 @@ class Collector:
 
     def _entries(self) -> dict[int, int]:
         """How many cars each part of a qualifying has."""
-        said = (self.state.get("TimingData") or {}).get("NoEntries")
+        said = _members(self.state.get("TimingData")).get("NoEntries")
         counts = {place + 1: whole(value) for place, value in entries(said)}
         return {part: count for part, count in counts.items() if count}
 
