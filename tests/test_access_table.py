@@ -90,27 +90,6 @@ WATCH = table("""
 """)
 SOCKET = {**WATCH, "unknown_token": "1111", "revoked_token": "1111"}
 """A handshake with a wrong token is refused, whatever the session."""
-INGEST = table("""
-    anonymous         1 1 1 1
-    user              3 3 3 3
-    owner             + + + +
-    member            3 3 3 3
-    staff             + + + +
-    observer          + + + +
-    operator          3 3 3 3
-    superuser         + + + +
-    bootstrap         + + + +
-    unknown_token     1 1 1 1
-    revoked_token     1 1 1 1
-    read_token        3 3 3 3
-    import_token      3 3 3 3
-    ingest_token      + + + +
-    operate_token     3 3 3 3
-    users_read_token  3 3 3 3
-    link              1 1 1 1
-    revoked_link      1 1 1 1
-    expired_link      1 1 1 1
-""")
 PLAYER = {
     **{caller: letters.replace("1", "L") for caller, letters in WATCH.items()},
     # Pages know logins and links only.
@@ -137,6 +116,7 @@ EDIT = table("""
     revoked_link      1 1 1 1
     expired_link      1 1 1 1
 """)
+INGEST = {**EDIT, "import_token": "3333", "ingest_token": "++++"}
 OPEN = dict.fromkeys(CALLERS, "+")
 LIST = {**OPEN, "unknown_token": "1", "revoked_token": "1"}
 #        caller: import, tokens, observe, operate, metrics, admin, admin live pages, model pages

@@ -31,6 +31,7 @@ from sessions_app.models import Session
 from sessions_app.recording import Schema
 from sessions_app.recording.file import Recording
 
+from ..connections.dialects.welcome import recording_welcome
 from ..store.subset import EVERYTHING
 from ..store.thinning import build_segment, segment_count
 from .pages import library_page, player_page
@@ -168,25 +169,9 @@ def _answers(session: Session, recording: Recording) -> Iterator[tuple[str, Body
 
 
 def _welcome(session: Session, schema: Schema) -> dict[str, Any]:
-    """As docs/protocol.md has it, without what only a server knows. strides: that there are."""
-    about = schema.as_dict()
-    return {
-        "type": "welcome",
-        "session": {
-            "slug": session.slug,
-            "version": session.version,
-            "title": session.title,
-            "kind": session.kind,
-            "state": session.state,
-            "frame_rate": session.frame_rate,
-            "frame_count": session.frame_count,
-            "duration": session.duration,
-        },
-        "schema": {"fields": about["fields"], "entities": about["entities"]},
-        "segment_frames": schema.segment_frames,
-        "generation": 0,
-        "strides": list(STRIDES),
-    }
+    """Without what only a server knows. strides: that there are."""
+    about = recording_welcome(session, schema, session.frame_count)
+    return {**about, "generation": 0, "strides": list(STRIDES)}
 
 
 def _write_segments(recording: Recording, folder: Path, progress: Callable[[float], None]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...racing import RACE_FIELDS, CarStatus, TrackStatus
+from ...racing import RACE_FIELDS, SEGMENT_SECONDS, CarStatus, TrackStatus
 from ...recording import Field, Schema
 from ...standings import NEVER, STANDINGS_RATE, gaps, hold, positions, positions_at_line
 from ..samples import (
@@ -74,10 +74,10 @@ class SeriesBuilder:
         self,
         codes: Sequence[str],
         base: TimeBase,
-        segment_frames: int,
         fields: Sequence[Field] = RACE_FIELDS,
     ) -> None:
-        self.schema = Schema(tuple(fields), tuple(codes), base.rate, segment_frames)
+        frames = min(1000, max(10, round(SEGMENT_SECONDS * base.rate)))
+        self.schema = Schema(tuple(fields), tuple(codes), base.rate, frames)
         self.base = base
         self.series: list[Series] = []
         shape = (len(base.times), len(codes))

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from ...agreement import Standings
 from ...racing import (
     FRAME_RATE,
-    SEGMENT_SECONDS,
     CarStatus,
     SessionKind,
     session_kind,
@@ -329,8 +328,7 @@ def _result(
     codes = dict(zip(numbers, (e.code for e in entities), strict=True))
     status = track_status(messages, base.times)
     red = red_spans(status, base.times)
-    segment_frames = min(1000, max(10, round(SEGMENT_SECONDS * base.rate)))
-    builder = SeriesBuilder([e.code for e in entities], base, segment_frames)
+    builder = SeriesBuilder([e.code for e in entities], base)
     length = np.nan if outline.line is None else outline.line.length
     for column, car in enumerate(ordered):
         builder.add_car(column, car, lap_length=length, total_laps=total_laps, red=red)
@@ -474,8 +472,7 @@ def _timed_session(
     codes = dict(zip(cars, (e.code for e in entities), strict=True))
     status = track_status(messages, base.times)
     red = red_spans(status, base.times)
-    segment_frames = min(1000, max(10, round(SEGMENT_SECONDS * base.rate)))
-    builder = TimedSeries([e.code for e in entities], base, segment_frames)
+    builder = TimedSeries([e.code for e in entities], base)
     length = np.nan if outline.line is None else outline.line.length
     for column, one in enumerate(timed):
         builder.add_timed_car(column, one, lap_length=length, red=red)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -197,6 +197,26 @@ def _pit_lane(
     return path
 
 
+def message_events(
+    messages: Iterable[Message], codes: Mapping[int, str], base: TimeBase
+) -> list[EventRecord]:
+    """What race control said while the recording runs. codes: by number, of the cars."""
+    first, last = float(base.times[0]), float(base.times[-1])
+    return [
+        EventRecord(
+            frame=base.frame(message.time),
+            kind=message.kind,
+            message=message.text,
+            entity=codes.get(message.driver, "") if message.driver is not None else "",
+            value=message.flag.lower().replace(" ", "_"),
+            lap=message.lap,
+            sector=message.sector,
+        )
+        for message in messages
+        if first <= message.time <= last
+    ]
+
+
 def events_of(
     cars: Sequence[Car],
     codes: Mapping[int, str],
@@ -207,20 +227,7 @@ def events_of(
     """Everything that happened while the recording runs, in the order of frames."""
     first, last = float(base.times[0]), float(base.times[-1])
     events = [EventRecord(base.start_frame, "start", "Race start")]
-    for message in messages:
-        if not first <= message.time <= last:
-            continue
-        events.append(
-            EventRecord(
-                frame=base.frame(message.time),
-                kind=message.kind,
-                message=message.text,
-                entity=codes.get(message.driver, "") if message.driver is not None else "",
-                value=message.flag.lower().replace(" ", "_"),
-                lap=message.lap,
-                sector=message.sector,
-            )
-        )
+    events += message_events(messages, codes, base)
     for time, raining in rain:
         if first <= time <= last:
             text = "Rain" if raining else "Rain has stopped"

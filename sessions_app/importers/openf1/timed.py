@@ -20,6 +20,7 @@ from .control import Message
 from .deleted import SAME_TIME, DeletedLap
 from .frames import SeriesBuilder, TimeBase
 from .parts import SessionPart, clock_at, part_at
+from .records import message_events
 from .timing import PIT_LIMIT, CarStint, PitVisit
 
 Floats = NDArray[np.float64]
@@ -177,8 +178,8 @@ def first_places(position: Table | None, numbers: Sequence[int]) -> list[int] | 
 class TimedSeries(SeriesBuilder):
     """What was measured in a practice or a qualifying."""
 
-    def __init__(self, codes: Sequence[str], base: TimeBase, segment_frames: int) -> None:
-        super().__init__(codes, base, segment_frames, TIMED_FIELDS)
+    def __init__(self, codes: Sequence[str], base: TimeBase) -> None:
+        super().__init__(codes, base, TIMED_FIELDS)
 
     def add_timed_car(
         self,
@@ -334,21 +335,8 @@ def timed_events(
 ) -> list[EventRecord]:
     """Parts, eliminations, deleted laps, stays in the pits, best laps, in the order of frames."""
     first, last = float(base.times[0]), float(base.times[-1])
-    events = []
     said = {d.message for d in deleted}
-    for message in messages:
-        if first <= message.time <= last and message.text not in said:
-            events.append(
-                EventRecord(
-                    frame=base.frame(message.time),
-                    kind=message.kind,
-                    message=message.text,
-                    entity=codes.get(message.driver, "") if message.driver is not None else "",
-                    value=message.flag.lower().replace(" ", "_"),
-                    lap=message.lap,
-                    sector=message.sector,
-                )
-            )
+    events = message_events((m for m in messages if m.text not in said), codes, base)
     for d in deleted:
         if first <= d.time <= last:
             time = "" if math.isnan(d.duration) else _lap_time(d.duration)

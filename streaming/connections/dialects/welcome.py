@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Protocol
 
 from sessions_app.recording import Field, Schema
 
@@ -13,6 +13,49 @@ from ...playback.protocol import SUBPROTOCOL, MessageType
 from ...store.catalogue import SessionInfo
 from ...store.source import PictureSource
 from ..resume import issue_token
+
+
+class About(Protocol):
+    """A session, as far as a `welcome` tells of it: from the catalogue, or from the database."""
+
+    @property
+    def slug(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def frame_rate(self) -> float: ...
+
+
+def recording_welcome(about: About, schema: Schema | None, frames: int) -> dict[str, Any]:
+    """What of a `welcome` depends on the recording alone.
+
+    Args:
+        about: the session.
+        schema: of what is sent; None while there are no frames.
+        frames: how many there are now.
+    """
+    fields = None if schema is None else schema.as_dict()
+    return {
+        "type": MessageType.WELCOME.value,
+        "session": {
+            "slug": about.slug,
+            "version": about.version,
+            "title": about.title,
+            "kind": about.kind,
+            "state": about.state,
+            "frame_rate": about.frame_rate,
+            "frame_count": frames,
+            "duration": round(frames / about.frame_rate, 6),
+        },
+        "schema": fields and {"fields": fields["fields"], "entities": fields["entities"]},
+        "segment_frames": schema.segment_frames if schema is not None else 0,
+    }
 
 
 def welcome(
@@ -38,22 +81,9 @@ def welcome(
         resumed: whether the playhead is where a connection before left it.
         pictures: of a session of pictures.
     """
-    about = None if schema is None else schema.as_dict()
     message: dict[str, Any] = {
-        "type": MessageType.WELCOME.value,
+        **recording_welcome(info, schema, frames),
         "protocol": SUBPROTOCOL,
-        "session": {
-            "slug": info.slug,
-            "version": info.version,
-            "title": info.title,
-            "kind": info.kind,
-            "state": info.state,
-            "frame_rate": info.frame_rate,
-            "frame_count": frames,
-            "duration": round(frames / info.frame_rate, 6),
-        },
-        "schema": about and {"fields": about["fields"], "entities": about["entities"]},
-        "segment_frames": schema.segment_frames if schema is not None else 0,
         "encoding": hello.encoding.value,
         "window": hello.window,
         "lead": hello.lead,

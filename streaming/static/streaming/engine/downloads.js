@@ -18,6 +18,18 @@ import { CorruptSegment, decodeSegment, inflate } from "./segment.js";
 /** Most HTTP requests for segments at a time. */
 const PARALLEL_FETCHES = 4;
 
+/**
+ * Fetch and decode one segment.
+ * @param {string} address @param {Layout} layout @param {AbortSignal} [signal]
+ * @returns {Promise<Segment | null>} null where the host has none
+ * @throws {CorruptSegment | Error} the latter where the host does not answer
+ */
+export async function fetchSegment(address, layout, signal) {
+  const response = await fetch(address, { signal });
+  if (!response.ok) return null;
+  return decodeSegment(await inflate(new Uint8Array(await response.arrayBuffer())), layout);
+}
+
 export class Downloads {
   /** @param {(report: DownloadReport, transfer?: Transferable[]) => void} post to the page */
   constructor(post) {
@@ -69,15 +81,13 @@ export class Downloads {
     }
     this.fetching += 1;
     try {
-      const response = await fetch(`${this.path}${stride}/${index}`, {
-        signal: abort.signal,
-      });
-      if (!response.ok || this.layout === null) {
+      const address = `${this.path}${stride}/${index}`;
+      const segment =
+        this.layout === null ? null : await fetchSegment(address, this.layout, abort.signal);
+      if (segment === null) {
         this.post({ type: "not_fetched", stride, index });
         return;
       }
-      const payload = await inflate(new Uint8Array(await response.arrayBuffer()));
-      const segment = decodeSegment(payload, this.layout);
       this.post({ type: "fetched", stride, index, segment, pin }, [segment.data.buffer]);
     } catch (error) {
       this.post({ type: "not_fetched", stride, index });

@@ -1,14 +1,48 @@
 // @ts-check
 /** A field frame by frame, as dense.py's decoder (docs/recording-format.md). */
 
+/** @typedef {import("./layout.js").Layout} Layout */
+
 /** The sample that means "no value". */
 export const MISSING = -(2 ** 31);
 
+export const FORMAT_FRAMES = 1;
+export const FORMAT_SAMPLES = 2;
 const MASK_BITMAP = 1;
 const MASK_ALL = 2;
 
 /** Bytes that are not a whole segment of the schema. */
 export class CorruptSegment extends Error {}
+
+/** Bytes before the table of fields, and of each of its entries. */
+export const HEADER_SIZE = 16;
+export const TABLE_ENTRY = 3;
+
+/**
+ * Check that a payload begins as a segment of this layout does, in either format.
+ * @param {Uint8Array} payload @param {Layout} layout
+ * @returns {{view: DataView, count: number}} count: frames
+ * @throws {CorruptSegment}
+ */
+export function readHead(payload, layout) {
+  const fields = layout.fields.length;
+  if (payload.length < HEADER_SIZE + TABLE_ENTRY * fields) {
+    throw new CorruptSegment(`segment of ${payload.length} bytes: shorter than its header`);
+  }
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+  if (payload[0] !== FORMAT_FRAMES && payload[0] !== FORMAT_SAMPLES) {
+    throw new CorruptSegment(`segment format ${payload[0]}: this player knows 1 and 2`);
+  }
+  const count = view.getUint16(2, true);
+  const entities = view.getUint16(4, true);
+  if (payload[1] !== fields || entities !== layout.entities.length || count === 0) {
+    throw new CorruptSegment(
+      `segment has ${payload[1]} fields of ${entities} entities, ${count} frames: ` +
+        `its schema has ${fields} of ${layout.entities.length}`,
+    );
+  }
+  return { view, count };
+}
 
 /**
  * One field's samples; returns where the next field begins. All arithmetic is modulo 2^32, as the

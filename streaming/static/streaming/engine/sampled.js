@@ -5,13 +5,18 @@
  * operations on 64-bit floats, in the same order.
  */
 
-import { CorruptSegment, MISSING, decodeFrames } from "./frames.js";
+import {
+  CorruptSegment,
+  HEADER_SIZE,
+  MISSING,
+  TABLE_ENTRY,
+  decodeFrames,
+  readHead,
+} from "./frames.js";
 
 /** @typedef {import("./layout.js").Layout} Layout */
 /** @typedef {import("./segment.js").Segment} Segment */
 
-const HEADER_SIZE = 16;
-const TABLE_ENTRY = 3;
 const TICKS = 8;
 const CODING_CHANGES = 3;
 const CODING_SAMPLES = 4;
@@ -143,20 +148,9 @@ class Places {
  * @throws {CorruptSegment}
  */
 export function decodeSampled(payload, layout) {
+  const { view, count } = readHead(payload, layout);
   const fields = layout.fields.length;
-  if (payload.length < HEADER_SIZE + TABLE_ENTRY * fields) {
-    throw new CorruptSegment(`segment of ${payload.length} bytes: shorter than its header`);
-  }
   const reader = new Reader(payload, HEADER_SIZE + TABLE_ENTRY * fields);
-  const { view } = reader;
-  const count = view.getUint16(2, true);
-  const entities = view.getUint16(4, true);
-  if (payload[1] !== fields || entities !== layout.entities.length || count === 0) {
-    throw new CorruptSegment(
-      `segment has ${payload[1]} fields of ${entities} entities, ${count} frames: ` +
-        `its schema has ${fields} of ${layout.entities.length}`,
-    );
-  }
   const ticks = view.getUint16(12, true);
   if (ticks !== TICKS) {
     throw new CorruptSegment(`segment of ${ticks} ticks a frame: ${TICKS} expected`);

@@ -1,17 +1,20 @@
 // @ts-check
 /** The segment codec's reading half (docs/recording-format.md), as segment.py's decoder. */
 
-import { CorruptSegment, MISSING, decodeFrames } from "./frames.js";
+import {
+  CorruptSegment,
+  FORMAT_SAMPLES,
+  HEADER_SIZE,
+  MISSING,
+  TABLE_ENTRY,
+  decodeFrames,
+  readHead,
+} from "./frames.js";
 import { decodeSampled } from "./sampled.js";
 
 /** @typedef {import("./layout.js").Layout} Layout */
 
 export { CorruptSegment, MISSING };
-
-const FORMAT_FRAMES = 1;
-const FORMAT_SAMPLES = 2;
-const HEADER_SIZE = 16;
-const TABLE_ENTRY = 3;
 
 /**
  * @typedef {object} Segment
@@ -69,23 +72,9 @@ export async function inflate(bytes) {
  */
 export function decodeSegment(payload, layout) {
   if (payload[0] === FORMAT_SAMPLES) return decodeSampled(payload, layout);
+  const { view, count } = readHead(payload, layout);
   const fields = layout.fields.length;
   const table = HEADER_SIZE;
-  if (payload.length < table + TABLE_ENTRY * fields) {
-    throw new CorruptSegment(`segment of ${payload.length} bytes: shorter than its header`);
-  }
-  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
-  if (payload[0] !== FORMAT_FRAMES) {
-    throw new CorruptSegment(`segment format ${payload[0]}: this player knows 1 and 2`);
-  }
-  const count = view.getUint16(2, true);
-  const entities = view.getUint16(4, true);
-  if (payload[1] !== fields || entities !== layout.entities.length || count === 0) {
-    throw new CorruptSegment(
-      `segment has ${payload[1]} fields of ${entities} entities, ${count} frames: ` +
-        `its schema has ${fields} of ${layout.entities.length}`,
-    );
-  }
   const data = new Int32Array(layout.totalColumns * count);
   let at = table + TABLE_ENTRY * fields;
   for (let field = 0; field < fields; field++) {

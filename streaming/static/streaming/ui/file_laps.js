@@ -1,9 +1,10 @@
 // @ts-check
 /** Laps over distance where no server makes them: from the segments that a lap lies in. */
 
+import { fetchSegment } from "../engine/downloads.js";
 import { lapTelemetry } from "../engine/lap_telemetry.js";
 import { Layout } from "../engine/layout.js";
-import { MISSING, decodeSegment, inflate } from "../engine/segment.js";
+import { MISSING } from "../engine/segment.js";
 
 /** @typedef {import("./api.js").Api} Api */
 /** @typedef {import("./api.js").LapTelemetry} LapTelemetry */
@@ -70,10 +71,9 @@ export class FileLaps {
     for (let i = Math.floor(from / size); i * size < to; i++) indices.push(i);
     await Promise.all(
       indices.map(async (index) => {
-        const response = await fetch(`${path}1/${index}`);
-        if (!response.ok) throw new Error(`${path}1/${index}: ${response.status}`);
-        const bytes = await inflate(new Uint8Array(await response.arrayBuffer()));
-        const { first, count, data } = decodeSegment(bytes, layout);
+        const segment = await fetchSegment(`${path}1/${index}`, layout);
+        if (segment === null) throw new Error(`${path}1/${index}: not there`);
+        const { first, count, data } = segment;
         for (const { field, values } of frames.fields.values()) {
           const at = (layout.columns[layout.index(field.name)] + column) * count;
           for (let i = Math.max(0, from - first); i < Math.min(count, to - first); i++) {
